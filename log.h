@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * One line for the administrator.  Errors are logged once, by the function
+ * that decides what becomes of them.  Every process uses it; it knows no
+ * module of the project.
+ */
+#ifndef LOG_H
+#define LOG_H
+
+#include <stdbool.h>
+
+/*
+ * Where lines go: "stderr", "syslog", or the path of a file to append to.
+ * Before the first call: stderr.  Returns 0, or -1 with errno if the file
+ * cannot be opened.  target is borrowed for the call.
+ */
+int log_open(const char *target, bool debug);
+
+/* Stands in every line behind the program's name, e.g. "recorder"; borrowed
+ * for ever. */
+void log_set_role(const char *role);
+
+/*
+ * One line each; control characters of what strangers sent are printed as
+ * "?".  error: something was refused or lost; warn: somebody should look;
+ * info: starts and stops; debug: only with --debug.
+ */
+void log_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void log_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void log_info(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void log_debug(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+#endif

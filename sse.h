@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * struct event and records as text/event-stream bytes (HTML 9.2.5, 9.2.6).
+ * Pure.
+ */
+#ifndef SSE_H
+#define SSE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "buf.h"
+#include "event.h"
+
+/*
+ * Append one event without its id: an "event:" line unless the name is empty
+ * or "message", a "data:" line for each line of data (CR, LF and CRLF each end
+ * one; empty data is one empty line; "a\n" is two lines), and the blank line
+ * that dispatches it.  Ill-formed UTF-8 becomes U+FFFD.
+ * Returns 0, or -1 with b unchanged if event_name_error(name) or b would pass
+ * its limit.  Borrows ev for the call only.
+ */
+int sse_put_event(struct buf *b, const struct event *ev);
+
+enum record_origin { ORIGIN_PUBLISHED = 'p', ORIGIN_RECORDED = 'r' };
+
+/* One record of a channel: "ID PREV ORIGIN\n" and the finished frame. */
+struct record {
+	uint64_t id;   /* microseconds since 1970, strictly increasing */
+	uint64_t prev; /* id of the channel's previous event, 0: none */
+	enum record_origin origin;
+	const char *frame; /* "id: ID\n" and the rest; borrowed */
+	size_t frame_len;
+	const char *body; /* the frame behind its "id:" line; borrowed */
+	size_t body_len;
+};
+
+/*
+ * Read a record.  Returns 0, or -1 if the bytes are none: a header of another
+ * form, a frame that does not begin "id: ID\n" or does not end in a blank
+ * line.  *rec borrows from p.
+ */
+int record_parse(struct record *rec, const char *p, size_t len);
+
+/* Do these bytes begin with a record's header line?  (The recorder leaves such
+ * messages alone: another site's records on the same Redis.) */
+int record_has_header(const char *p, size_t len);
+
+#endif
