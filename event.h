@@ -16,7 +16,7 @@ struct event {
 	size_t name_len;  /* 0 means "message" */
 	const char *data; /* likewise; may hold NUL and any line ends */
 	size_t data_len;
-	void *owned[2]; /* what event_free releases; NULL or malloc'd by cJSON */
+	void *owned[2]; /* what event_free releases; NULL or cJSON's memory */
 };
 
 /*
@@ -32,9 +32,11 @@ const char *event_name_error(const char *name, size_t name_len);
  * a JSON array of exactly two, [name, data], name a string.  Data that is a
  * JSON string is its decoded text; any other data is the very bytes between
  * the comma and the bracket, blanks at both ends stripped, never re-printed.
- * Everything else is the data of an event "message", as it stands: no JSON,
- * another shape, an invalid or reserved name, \u0000 or a raw NUL anywhere in
- * the payload, text behind the array.
+ * Everything else is the data of an event "message", as it stands: no JSON by
+ * the letter of RFC 8259 (ill-formed UTF-8 alone is let through), more than
+ * 1000 brackets in one another, another shape, an invalid or reserved name,
+ * \u0000 or a raw NUL anywhere in the payload, half a surrogate pair in the
+ * name or the string, text behind the array.
  * Never fails (out of memory counts as no JSON).  Borrows payload for as long
  * as the event lives; end with event_free.
  */

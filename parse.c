@@ -29,7 +29,7 @@ parse_u64(const char *p, size_t len, uint64_t max, uint64_t *n)
 	return 0;
 }
 
-/* 0 to 15, or -1; isxdigit(3) would ask the locale */
+/* 0 to 15, or -1 */
 static int
 hex_digit(char c)
 {
