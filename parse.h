@@ -27,8 +27,8 @@ int parse_u64(const char *p, size_t len, uint64_t max, uint64_t *n);
  * Returns 0, or -1 if an escape is broken ("%4", "%zz") or out is full; out
  * may then hold a part.
  */
-int parse_percent(const char *p, size_t len, int plus_is_blank,
-    struct buf *out);
+int parse_percent(
+    const char *p, size_t len, int plus_is_blank, struct buf *out);
 
 /* Are these len bytes well-formed UTF-8 (RFC 3629: no surrogate, no overlong
  * form, nothing past U+10FFFF)?  NUL is well-formed. */
@@ -43,11 +43,13 @@ int utf8_put_repaired(struct buf *out, const char *p, size_t len);
 /*
  * Does text match pattern, by the rules of Redis' PSUBSCRIBE: '*' any bytes,
  * '?' one byte, [abc] [^abc] [a-z] classes of bytes, '\' takes the next byte
- * as itself?  A class without ']' runs to the pattern's end.  Linear in
- * practice: a run of '*' counts as one.
+ * as itself?  A class without ']' runs to the pattern's end.  Two differences
+ * that no channel's name can show but on odd patterns: '*' matches the empty
+ * text, and bytes in ranges are unsigned on every machine.  At worst the time
+ * is the product of both lengths.
  */
-bool glob_matches(const char *pattern, size_t pattern_len, const char *text,
-    size_t text_len);
+bool glob_matches(
+    const char *pattern, size_t pattern_len, const char *text, size_t text_len);
 
 /*
  * Is this a channel's name?  1 to CHANNEL_LEN_MAX bytes of well-formed UTF-8
