@@ -64,7 +64,7 @@ GEN := build/lua
 
 # Targets that start from nothing: they install what is missing first, and call
 # make again for the rest.  A compiler is not looked for before.
-FROM_NOTHING := check soak demo fuzz lint clean uninstall help
+FROM_NOTHING := check soak demo fuzz lint format clean uninstall help
 ifneq ($(filter-out $(FROM_NOTHING),$(or $(MAKECMDGOALS),all)),)
 include $(BUILD)/probed.mk
 endif
@@ -112,7 +112,7 @@ endif
 
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: all check check-modules check-unit check-e2e npm-packages soak lint \
+.PHONY: all check check-modules check-unit check-e2e npm-packages soak lint format \
 	fuzz demo install uninstall clean help FORCE
 
 all: $(OUT)fcgi-sse $(OUT)sse-publish
@@ -201,6 +201,10 @@ lint:
 	@$(MAKE) --no-print-directory lua-headers
 	@tools/lint
 
+format:
+	git ls-files -z --cached --others --exclude-standard '*.c' '*.h' | \
+		xargs -0 clang-format -i
+
 .PHONY: lua-headers
 lua-headers: $(LUA_HEADERS)
 
@@ -265,6 +269,7 @@ help:
 	@echo 'make SAN=1 ...     the same, with ASan and UBSan, in build/san'
 	@echo 'make soak          the end-to-end tests that take long'
 	@echo 'make lint          form, cppcheck, clang-tidy, shellcheck, manuals, Lua'
+	@echo 'make format        give the C sources their form'
 	@echo 'make fuzz          each fuzzer for FUZZ_SECONDS=20'
 	@echo 'make install       DESTDIR= PREFIX=/usr/local; uninstall'
 	@echo 'CC, CFLAGS, CPPFLAGS, LDFLAGS, LIBS_PREFIX=DIR; WERROR=1; V=1; BUILD=build/DIR'
