@@ -237,16 +237,17 @@ read_pair(struct event *ev, const char *p, const char *end)
 void
 event_from_payload(struct event *ev, const char *payload, size_t len)
 {
-	const char *end = payload + len, *p;
+	const char *end, *p;
 
-	*ev = (struct event){ .name = NULL };
-	p = skip_blanks(payload, end);
-	/* ordinary text ends here, without a look at the rest */
-	if (p < end && *p == '[') {
-		if (read_pair(ev, p, end) == 0)
+	*ev = (struct event){ .name = "" };
+	if (len != 0) {
+		end = payload + len;
+		p = skip_blanks(payload, end);
+		/* ordinary text ends here, without a look at the rest */
+		if (p < end && *p == '[' && read_pair(ev, p, end) == 0)
 			return;
-		event_free(ev);
 	}
+	event_free(ev);
 	*ev = (struct event){ .name = "", .data = payload, .data_len = len };
 }
 

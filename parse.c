@@ -135,6 +135,8 @@ utf8_valid_len(const char *p, size_t len)
 	const unsigned char *u = (const unsigned char *)p;
 	size_t i = 0, used;
 
+	if (len == 0)
+		return 0; /* p may be NULL, which allows no sum */
 	for (;;) {
 		i += ascii_len(u + i, len - i);
 		/* in a text of another script the next is rarely ASCII */
