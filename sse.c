@@ -50,7 +50,9 @@ put_data(struct buf *b, const char *p, size_t len)
 			return -1;
 		if (line_end == end)
 			return 0;
-		p = line_end + (line_end == cr && cr + 1 == lf ? 2 : 1);
+		p = line_end + 1;
+		if (line_end == cr && p == lf && p < end)
+			p++; /* CRLF is one; end is the lf of a last CR */
 	}
 }
 
