@@ -5,7 +5,7 @@
 
 VERSION := 0.1.0
 
-FCGI_SSE := fcgi-sse config socket handover listener client request channel \
+FCGI_SSE := fcgi-sse config socket handover listener client request channel reply \
 	session redis_conn redis_sub publish recorder event sse stream sandbox \
 	clock log buf parse
 SSE_PUBLISH := sse-publish config channel redis_conn publish event sse clock \
