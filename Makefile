@@ -5,9 +5,9 @@
 
 VERSION := 0.1.0
 
-FCGI_SSE := fcgi-sse config socket handover listener client request channel reply \
-	session redis_conn redis_sub publish recorder event sse stream sandbox \
-	clock log buf parse
+FCGI_SSE := fcgi-sse config socket handover listener client request channel \
+	reply session redis_conn redis_sub resume recent publish recorder event \
+	sse stream sandbox clock log buf parse
 SSE_PUBLISH := sse-publish config channel redis_conn publish event sse clock \
 	log buf parse
 
