@@ -6,8 +6,8 @@
 VERSION := 0.1.0
 
 FCGI_SSE := fcgi-sse config socket handover listener client request channel \
-	reply session redis_conn redis_sub resume recent publish recorder event \
-	sse stream sandbox clock log buf parse
+	reply session redis_conn redis_sub resume recent publish recorder \
+	record_queue event sse stream sandbox clock log buf parse
 SSE_PUBLISH := sse-publish config channel redis_conn publish event sse clock \
 	log buf parse
 
@@ -166,7 +166,7 @@ check-e2e: all
 	@FCGI_SSE_BIN='$(abspath $(OUT)fcgi-sse)' \
 	SSE_PUBLISH_BIN='$(abspath $(OUT)sse-publish)' \
 	$(if $(filter 1,$(SAN)),$(SAN_ENV)) \
-	$(PYTHON) -m pytest -m "$$TEST_MARK" $(PYTEST_ARGS) test/e2e
+	$(PYTHON) -m pytest -rs -m "$$TEST_MARK" $(PYTEST_ARGS) test/e2e
 SAN_ENV := \
 	ASAN_OPTIONS="$${ASAN_OPTIONS:-detect_stack_use_after_return=1:strict_string_checks=1}" \
 	UBSAN_OPTIONS="$${UBSAN_OPTIONS:-print_stacktrace=1}"
@@ -207,6 +207,7 @@ format:
 
 .PHONY: lua-headers
 lua-headers: $(LUA_HEADERS)
+	@:
 
 # Fuzzers: clang's libFuzzer over the pure modules, each for FUZZ_SECONDS.
 FUZZ_CC ?= clang
