@@ -12,6 +12,10 @@
 #include "buf.h"
 #include "event.h"
 
+/* The largest frame of an event of n bytes: each byte can be a line of its
+ * own ("data: x\n"), or an ill-formed one (three bytes). */
+#define SSE_FRAME_LEN_MAX(n) (8 * (size_t)(n) + 1024)
+
 /*
  * Append one event without its id: an "event:" line unless the name is empty
  * or "message", a "data:" line for each line of data (CR, LF and CRLF each end

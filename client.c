@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * FastCGI through libfcgi, and CGI (RFC 3875) through standard output: libfcgi
+ * has no CGI mode in its FCGX_ half.  Runs in the responder alone.
+ */
+#include "client.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <unistd.h>
+
+#include <fcgiapp.h>
+
+#include "clock.h"
+
+/* At most this much in one write to a pipe that poll() calls writable: it
+ * does not block then (pipe(7), PIPE_BUF). */
+#define PIPE_WRITE_LEN 4096
+
+/* FastCGI 8; Debian ships no fastcgi.h */
+#define ROLE_RESPONDER 1
+
+struct client {
+	bool is_cgi;
+	bool env_is_cut;
+	char *const *env;
+	int64_t write_timeout_ms;
+	FCGX_Request fcgi; /* not in CGI */
+};
+
+extern char **environ;
+
+void
+client_init(void)
+{
+	FCGX_Init();
+}
+
+/* --- reading a FastCGI request ------------------------------------------ */
+
+static void
+on_alarm(int sig)
+{
+	(void)sig; /* it has interrupted a read: that is all it is for */
+}
+
+/*
+ * From now on reads are interrupted after ms, and each second after, since
+ * the first signal may fall between two reads; 0 ends it.  SO_RCVTIMEO alone
+ * would let a peer send a byte every few seconds for ever.
+ */
+static void
+set_read_deadline(int64_t ms)
+{
+	struct sigaction sa = { .sa_handler = on_alarm }; /* no SA_RESTART */
+	struct itimerval it = { .it_value = { .tv_sec = ms / 1000,
+				    .tv_usec = ms % 1000 * 1000 } };
+
+	if (ms != 0)
+		it.it_interval.tv_sec = 1;
+	sigemptyset(&sa.sa_mask);
+	sigaction(SIGALRM, &sa, NULL);
+	setitimer(ITIMER_REAL, &it, NULL);
+}
+
+/* How does a FastCGI request begin?  Returns NULL if so, else what came. */
+static const char *
+first_bytes_error(int fd, bool *was_silent)
+{
+	static const char http[] =
+	    "an HTTP request arrived on the FastCGI socket: the web server "
+	    "must speak FastCGI to it (nginx: fastcgi_pass, not proxy_pass)";
+	unsigned char head[4];
+	ssize_t n = recv(fd, head, sizeof(head), MSG_PEEK);
+	int i;
+
+	*was_silent = n == 0;
+	if (n == 0)
+		return NULL;
+	if (n < 0)
+		return errno == EINTR || errno == EAGAIN
+			   ? "a peer connected and sent no request in time"
+			   : "a peer was lost before its request";
+	if (head[0] == 1) /* FCGI_VERSION_1 */
+		return NULL;
+	for (i = 0; i < (int)n && head[i] >= 'A' && head[i] <= 'Z'; i++)
+		;
+	return n == 4 && i >= 3
+		   ? http
+		   : "bytes that are no FastCGI arrived on the FastCGI socket";
+}
+
+static void
+set_socket_options(int fd, int64_t write_timeout_ms)
+{
+	struct timeval tv = { .tv_sec = write_timeout_ms / 1000,
+		.tv_usec = write_timeout_ms % 1000 * 1000 };
+	int on = 1;
+
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv));
+	/* fails on a Unix socket, which needs neither */
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+}
+
+/*
+ * Let libfcgi read from a descriptor that it did not accept.  FCGX_Accept_r
+ * begins with FCGX_Finish_r, which closes ipcFd unless keepConnection is set,
+ * and goes on to accept() if ipcFd is -1; with ours in place it reads from
+ * that.  BEGIN_REQUEST overwrites keepConnection.  A listening socket of -1
+ * makes it return instead of accepting another when the request is bad.
+ */
+static int
+read_request(FCGX_Request *r, int fd)
+{
+	if (FCGX_InitRequest(r, -1, 0) != 0)
+		return -1;
+	r->ipcFd = fd;
+	r->keepConnection = 1;
+	return FCGX_Accept_r(r) == 0 ? 0 : -1;
+}
+
+struct client *
+client_accept(
+    int fd, int64_t timeout_ms, int64_t write_timeout_ms, const char **why)
+{
+	struct client *cl = NULL;
+	bool was_silent;
+
+	set_read_deadline(timeout_ms);
+	set_socket_options(fd, write_timeout_ms);
+	*why = first_bytes_error(fd, &was_silent);
+	if (*why != NULL || was_silent)
+		goto fail;
+	*why = "out of memory";
+	if ((cl = calloc(1, sizeof(*cl))) == NULL)
+		goto fail;
+	*why = "a peer sent a broken FastCGI request, or none in time";
+	if (read_request(&cl->fcgi, fd) == -1)
+		goto fail;
+	cl->env = cl->fcgi.envp;
+	cl->env_is_cut = FCGX_GetError(cl->fcgi.in) != 0;
+	cl->write_timeout_ms = write_timeout_ms;
+	if (cl->fcgi.role != ROLE_RESPONDER) {
+		*why = "the web server asked for another FastCGI role than "
+		       "RESPONDER";
+		goto fail;
+	}
+	*why = NULL;
+	return cl;
+fail:
+	set_read_deadline(0);
+	free(cl);
+	return NULL;
+}
+
+int
+client_skip_body(struct client *cl, size_t max_len)
+{
+	size_t n = 0;
+
+	if (cl->is_cgi)
+		return 0; /* nobody needs to read fd 0; it may be anything */
+	/*
+	 * Without this a late, empty STDIN record would look like a message
+	 * from the server while the stream runs.
+	 */
+	while (n <= max_len && FCGX_GetChar(cl->fcgi.in) != EOF)
+		n++;
+	set_read_deadline(0);
+	return n <= max_len && FCGX_GetError(cl->fcgi.in) == 0 ? 0 : -1;
+}
+
+/* --- CGI ---------------------------------------------------------------- */
+
+struct client *
+client_open_cgi(int64_t write_timeout_ms)
+{
+	struct client *cl = calloc(1, sizeof(*cl));
+
+	if (cl == NULL)
+		return NULL;
+	cl->is_cgi = true;
+	cl->env = environ;
+	cl->write_timeout_ms = write_timeout_ms;
+	return cl;
+}
+
+/*
+ * Standard output stays blocking: its open file may be shared, with a shell
+ * for instance, and O_NONBLOCK would be shared too.
+ */
+static enum client_result
+write_cgi(const struct client *cl, const char *p, size_t len)
+{
+	struct pollfd out = { .fd = STDOUT_FILENO, .events = POLLOUT };
+	int64_t deadline_ms = clock_now_ms() + cl->write_timeout_ms, left_ms;
+	ssize_t n;
+
+	while (len > 0) {
+		left_ms = deadline_ms - clock_now_ms();
+		if (left_ms <= 0 || poll(&out, 1, (int)left_ms) <= 0 ||
+		    (out.revents & (POLLERR | POLLNVAL)) != 0)
+			return CLIENT_GONE;
+		n = write(STDOUT_FILENO, p,
+		    len < PIPE_WRITE_LEN ? len : PIPE_WRITE_LEN);
+		if (n <= 0)
+			return CLIENT_GONE;
+		p += n;
+		len -= (size_t)n;
+		deadline_ms = clock_now_ms() + cl->write_timeout_ms;
+	}
+	return CLIENT_OK;
+}
+
+/* --- both --------------------------------------------------------------- */
+
+char *const *
+client_env(const struct client *cl)
+{
+	return cl->env;
+}
+
+bool
+client_env_is_cut(const struct client *cl)
+{
+	return cl->env_is_cut;
+}
+
+bool
+client_is_cgi(const struct client *cl)
+{
+	return cl->is_cgi;
+}
+
+enum client_result
+client_write(struct client *cl, const void *p, size_t len)
+{
+	int n = (int)len; /* a record is at most 16 MiB and some */
+
+	if (cl->is_cgi)
+		return write_cgi(cl, p, len);
+	return FCGX_PutStr(p, n, cl->fcgi.out) == n ? CLIENT_OK : CLIENT_GONE;
+}
+
+enum client_result
+client_flush(struct client *cl)
+{
+	if (cl->is_cgi)
+		return CLIENT_OK;
+	return FCGX_FFlush(cl->fcgi.out) == 0 ? CLIENT_OK : CLIENT_GONE;
+}
+
+int
+client_fd(const struct client *cl)
+{
+	return cl->is_cgi ? STDOUT_FILENO : cl->fcgi.ipcFd;
+}
+
+short
+client_poll_events(const struct client *cl)
+{
+	/* Apache's mod_cgid half-closes the socket that is stdin and stdout:
+	 * POLLRDHUP there means nothing */
+	return cl->is_cgi ? 0 : POLLIN | POLLRDHUP;
+}
+
+bool
+client_has_left(struct client *cl, short revents)
+{
+	unsigned char bytes[64];
+	ssize_t n;
+
+	if (revents & (POLLERR | POLLHUP | POLLNVAL))
+		return true;
+	if (cl->is_cgi || revents == 0)
+		return false;
+	/* libfcgi never reads again after the end of stdin, so this is ours:
+	 * the end of the connection, or FCGI_ABORT_REQUEST (type 2) */
+	n = recv(cl->fcgi.ipcFd, bytes, sizeof(bytes), MSG_DONTWAIT);
+	if (n == -1)
+		return errno != EAGAIN && errno != EINTR;
+	return n == 0 || (n >= 2 && bytes[1] == 2);
+}
+
+void
+client_end(struct client *cl)
+{
+	if (cl == NULL)
+		return;
+	if (!cl->is_cgi)
+		FCGX_Finish_r(&cl->fcgi);
+	free(cl);
+}

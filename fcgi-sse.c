@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * main() of fcgi-sse: settings, FastCGI or CGI, and the steps of one request.
+ *
+ * Started by a CGI server it answers one request and ends.  Otherwise it is
+ * the parent (listener.c), whose children come back here: serve() for each
+ * connection, record() for the recorder.
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "client.h"
+#include "clock.h"
+#include "config.h"
+#include "listener.h"
+#include "log.h"
+#include "recorder.h"
+#include "reply.h"
+#include "request.h"
+#include "sandbox.h"
+#include "session.h"
+#include "socket.h"
+#include "stream.h"
+
+#define BODY_LEN_MAX (64 * 1024) /* of a request that needs none */
+
+/* --- one request -------------------------------------------------------- */
+
+static enum client_result
+send_reply(struct client *cl, struct buf *b)
+{
+	enum client_result result = client_write(cl, b->bytes, b->len);
+
+	if (result == CLIENT_OK)
+		result = client_flush(cl);
+	buf_free(b);
+	return result;
+}
+
+static enum client_result
+refuse(struct client *cl, const struct request *req, const struct session *s,
+    enum http_status status, const char *sentence, bool is_misconfigured)
+{
+	const char *from =
+	    req->remote_address != NULL ? req->remote_address : "?";
+	struct buf b;
+
+	if (is_misconfigured)
+		log_error("refused (%d): %s; check the web server's "
+			  "configuration",
+		    (int)status, sentence);
+	else
+		log_debug("refused %s (%d): %s", from, (int)status, sentence);
+	buf_init(&b, 4096);
+	reply_put_refusal(&b, req, s, status,
+	    is_misconfigured
+		? "this location is not set up right; the server's log says why"
+		: sentence);
+	return send_reply(cl, &b);
+}
+
+/* It will pass: no free slot, or shutting down. */
+static enum client_result
+send_away(struct client *cl, const struct request *req, const struct session *s,
+    enum admission admission)
+{
+	struct buf b;
+
+	buf_init(&b, 4096);
+	reply_put_come_back(&b, req, s, clock_random(5000, 15000),
+	    admission == ADMISSION_FULL ? "all streams are taken just now"
+					: "the server is being restarted");
+	return send_reply(cl, &b);
+}
+
+/* HEAD runs the whole policy and opens no stream. */
+static enum client_result
+answer_without_stream(
+    struct client *cl, const struct request *req, const struct session *s)
+{
+	struct buf b;
+
+	buf_init(&b, 4096);
+	if (req->method == METHOD_OPTIONS)
+		reply_put_options(&b, req, s);
+	else
+		reply_put_stream_header(&b, req, s);
+	return send_reply(cl, &b);
+}
+
+static enum client_result
+answer(struct client *cl, const struct config *cfg, enum admission admission)
+{
+	const struct request_limits limits = { cfg->prefix,
+		(size_t)cfg->max_channels };
+	struct request req;
+	struct session ses = { .is_open = false };
+	enum http_status status;
+	enum client_result result;
+
+	status = request_parse(&req, client_env(cl), &limits);
+	if (client_env_is_cut(cl))
+		result = refuse(cl, &req, NULL, HTTP_FORBIDDEN,
+		    "the list of FastCGI parameters came cut short", true);
+	else if (status != HTTP_OK)
+		result = refuse(
+		    cl, &req, NULL, status, req.error, req.is_misconfigured);
+	else if (client_skip_body(cl, BODY_LEN_MAX) == -1)
+		result = refuse(cl, &req, NULL, HTTP_CONTENT_TOO_LARGE,
+		    "a stream is asked for without a body", false);
+	else if ((status = session_open(&ses, &req, &limits)) != HTTP_OK)
+		result = refuse(
+		    cl, &req, &ses, status, ses.error, ses.is_misconfigured);
+	else if (req.method == METHOD_HEAD || req.method == METHOD_OPTIONS)
+		result = answer_without_stream(cl, &req, &ses);
+	else if (admission != ADMISSION_OPEN || stream_is_stopping())
+		result = send_away(cl, &req, &ses, admission);
+	else
+		result = stream_run(cl, cfg, &req, &ses);
+	session_close(&ses);
+	request_free(&req);
+	return result;
+}
+
+/* --- the children ------------------------------------------------------- */
+
+static void __attribute__((noreturn))
+serve(const struct config *cfg, int fd, enum admission admission)
+{
+	struct client *cl;
+	const char *why;
+
+	stream_catch_stop();
+	cl = client_accept(fd, (int64_t)cfg->request_timeout_s * 1000,
+	    (int64_t)cfg->write_timeout_s * 1000, &why);
+	if (cl == NULL) {
+		if (why != NULL)
+			log_warn("%s", why);
+		_exit(EX_OK);
+	}
+	/* who is gone is not written to again: libfcgi would linger */
+	if (answer(cl, cfg, admission) == CLIENT_GONE)
+		_exit(EX_OK);
+	client_end(cl);
+	exit(EX_OK);
+}
+
+static void __attribute__((noreturn))
+record(const struct config *cfg, const struct recorder_start *start)
+{
+	exit(recorder_run(
+	    cfg, start->token, start->dead_token, start->ready_fd));
+}
+
+/* --- CGI ---------------------------------------------------------------- */
+
+/*
+ * Some servers send a CGI's standard error to the client (mini_httpd: it is
+ * the same pipe as standard output): then it is no place for a log.
+ */
+static bool
+stderr_is_the_client(void)
+{
+	struct stat out, err;
+
+	return fstat(STDOUT_FILENO, &out) == 0 &&
+	       fstat(STDERR_FILENO, &err) == 0 && !isatty(STDERR_FILENO) &&
+	       out.st_dev == err.st_dev && out.st_ino == err.st_ino;
+}
+
+static int
+serve_cgi(struct config *cfg)
+{
+	struct client *cl;
+	const char *log = cfg->log;
+
+	if (strcmp(log, "stderr") == 0 && stderr_is_the_client())
+		log = "syslog";
+	log_open(log, cfg->debug);
+	signal(SIGPIPE, SIG_IGN);
+	stream_catch_stop();
+	if (config_read_password(cfg) == -1) {
+		log_error("%s", cfg->error);
+		return EX_CONFIG;
+	}
+	cl = client_open_cgi((int64_t)cfg->write_timeout_s * 1000);
+	if (cl != NULL && answer(cl, cfg, ADMISSION_OPEN) == CLIENT_OK)
+		client_end(cl);
+	config_free(cfg);
+	return EX_OK;
+}
+
+/* CGI names itself (RFC 3875 4.1.4).  A FastCGI process manager may pass on
+ * such an environment, but not without its listening socket. */
+static bool
+is_cgi(void)
+{
+	return (getenv("GATEWAY_INTERFACE") != NULL ||
+		   getenv("REQUEST_METHOD") != NULL) &&
+	       !socket_is_listening(STDIN_FILENO);
+}
+
+/* --- the parent --------------------------------------------------------- */
+
+static void
+print_help(void)
+{
+	printf("usage: fcgi-sse --socket=PATH [OPTION...]\n"
+	       "Server-Sent Events over FastCGI or CGI, fed by Redis.\n\n");
+	config_print_options(stdout, PROGRAM_FCGI_SSE);
+	printf("\nEach option can be set in the environment: "
+	       "FCGI_SSE_HISTORY_COUNT=500.\n"
+	       "FCGI_SSE_REDIS_PASSWORD holds the password.\n");
+}
+
+static int
+fail(int code, const char *sentence)
+{
+	log_error("%s", sentence);
+	return code;
+}
+
+/* One option that would not do what it says is refused, not ignored. */
+static const char *
+contradiction(const struct config *cfg)
+{
+	if (cfg->socket_path != NULL && cfg->port != 0)
+		return "give --socket or --port, not both";
+	if (strcmp(cfg->record, "none") == 0 &&
+	    (cfg->history_count | cfg->history_age_s | cfg->history_bytes) != 0)
+		return "--history-count, -age and -bytes are written to Redis "
+		       "by the recorder: give them where --record is not none";
+	return NULL;
+}
+
+static int
+run_parent(struct config *cfg, char *const argv[], int inherited_fd)
+{
+	static const struct listener_children children = { serve, record };
+	bool with_recorder = strcmp(cfg->record, "none") != 0;
+	char error[256];
+	int fd = inherited_fd, code = EX_OSERR;
+
+	if (contradiction(cfg) != NULL)
+		return fail(EX_USAGE, contradiction(cfg));
+	if (fd == -1 &&
+	    (fd = socket_open(cfg, error, sizeof(error), &code)) == -1)
+		return fail(code, error);
+	if (cfg->user != NULL &&
+	    sandbox_become(cfg->user, error, sizeof(error)) == -1)
+		return fail(EX_NOPERM, error);
+	if (geteuid() == 0)
+		log_warn("running as root; --user=NAME gives that up");
+	sandbox_no_new_privileges();
+	if (config_read_password(cfg) == -1)
+		return fail(EX_NOINPUT, cfg->error);
+	client_init();
+	log_info("listening%s%s", cfg->socket_path != NULL ? " on " : "",
+	    cfg->socket_path != NULL ? cfg->socket_path : "");
+	code = listener_run(cfg, fd, argv, with_recorder, &children);
+	config_free(cfg);
+	return code;
+}
+
+int
+main(int argc, char *argv[])
+{
+	struct config cfg;
+	int fd = listener_inherit();
+
+	/* a CGI server may pass a stranger's query as our command line
+	 * (RFC 3875 4.4, CVE-2012-1823): it is none */
+	if (fd == -1 && is_cgi()) {
+		if (config_read(&cfg, PROGRAM_FCGI_SSE, 0, NULL) == -1)
+			return fail(EX_CONFIG, cfg.error);
+		return serve_cgi(&cfg);
+	}
+	if (config_read(&cfg, PROGRAM_FCGI_SSE, argc, argv) == -1)
+		return fail(EX_USAGE, cfg.error);
+	if (cfg.help) {
+		print_help();
+		return EX_OK;
+	}
+	if (cfg.version) {
+		printf("fcgi-sse %s\n", FCGI_SSE_VERSION);
+		return EX_OK;
+	}
+	if (log_open(cfg.log, cfg.debug) == -1)
+		return fail(EX_CANTCREAT, "cannot open the file of --log");
+	if (cfg.operand_index < argc)
+		return fail(EX_USAGE, "there are only options, no operands; "
+				      "see --help");
+	return run_parent(&cfg, argv, fd);
+}

@@ -1,0 +1,460 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The parent's loop.  Signals set flags and are taken only in ppoll(), so none
+ * is lost.  libfcgi's FCGX_Accept_r would accept *and* read the request here:
+ * a silent peer would stall everybody (2 s each, measured), a malformed record
+ * would end the parent.  So accept and fork happen here, reading in the child.
+ */
+#include "listener.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "handover.h"
+#include "log.h"
+#include "socket.h"
+
+#define REFUSALS_MAX 64		   /* children that only say "full" */
+#define RECORDER_READY_MS 2000	   /* accept after this, subscribed or not */
+#define RECORDER_QUICK_MS 1000	   /* one that lived shorter waits for its */
+#define RECORDER_PAUSE_MAX_MS 2000 /* successor up to this */
+#define ACCEPT_PAUSE_MS 100	   /* after EMFILE, ENOMEM or a failed fork */
+#define KILL_AFTER_DRAIN_MS 3000
+
+static volatile sig_atomic_t got_child, got_hangup, got_stop;
+
+struct parent {
+	const struct config *cfg;
+	const struct listener_children *run;
+	struct parent_state st;
+	sigset_t unblocked; /* the mask inside ppoll */
+	size_t nstreams, nrefusals;
+	bool with_recorder;
+	bool has_recorder;
+	int ready_fd; /* of a recorder that is starting; -1 */
+	int64_t recorder_started_ms, recorder_due_ms, recorder_pause_ms;
+	int64_t accept_due_ms; /* no accept before this */
+	bool failing;	       /* to log a failing accept once */
+};
+
+/* what listener_inherit found, until listener_run takes it up */
+static struct parent_state inherited = { .listen_fd = -1 };
+
+static void
+on_signal(int sig)
+{
+	if (sig == SIGCHLD)
+		got_child = 1;
+	else if (sig == SIGHUP)
+		got_hangup = 1;
+	else
+		got_stop = 1;
+}
+
+static void
+catch_signals(struct parent *p)
+{
+	static const int signals[] = { SIGCHLD, SIGHUP, SIGTERM, SIGINT };
+	struct sigaction sa = { .sa_handler = on_signal };
+	sigset_t blocked;
+	size_t i;
+
+	sigemptyset(&sa.sa_mask);
+	sigemptyset(&blocked);
+	for (i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
+		sigaction(signals[i], &sa, NULL);
+		sigaddset(&blocked, signals[i]);
+	}
+	signal(SIGPIPE, SIG_IGN);
+	sigprocmask(SIG_BLOCK, &blocked, NULL);
+	sigprocmask(SIG_BLOCK, NULL, &p->unblocked);
+	for (i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+		sigdelset(&p->unblocked, signals[i]);
+}
+
+/* In a new child: only SIGTERM still means anything, and it stays blocked
+ * until the child says where it may arrive. */
+static void
+become_child(const struct parent *p)
+{
+	sigset_t others;
+
+	signal(SIGCHLD, SIG_DFL);
+	signal(SIGINT, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
+	sigemptyset(&others);
+	sigaddset(&others, SIGCHLD);
+	sigaddset(&others, SIGINT);
+	sigaddset(&others, SIGHUP);
+	sigprocmask(SIG_UNBLOCK, &others, NULL);
+	close(p->st.listen_fd);
+	if (p->ready_fd != -1)
+		close(p->ready_fd);
+}
+
+/* --- the recorder ------------------------------------------------------- */
+
+static void
+new_token(char token[TOKEN_SIZE])
+{
+	unsigned char bytes[16];
+	int i;
+
+	if (getrandom(bytes, sizeof(bytes), 0) != sizeof(bytes))
+		abort(); /* cannot happen for 16 bytes (getrandom(2)) */
+	for (i = 0; i < 16; i++)
+		snprintf(token + 2 * i, 3, "%02x", bytes[i]);
+}
+
+static void
+start_recorder(struct parent *p)
+{
+	struct recorder_start start = { .ready_fd = -1 };
+	int ready[2] = { -1, -1 };
+	pid_t parent_pid = getpid(), pid;
+
+	memcpy(start.dead_token, p->st.token, TOKEN_SIZE);
+	new_token(start.token);
+	if (pipe2(ready, O_CLOEXEC) == -1)
+		ready[0] = ready[1] = -1; /* then accepting starts at once */
+	p->recorder_started_ms = clock_now_ms();
+	if ((pid = fork()) == 0) {
+		start.ready_fd = ready[1];
+		become_child(p);
+		if (ready[0] != -1)
+			close(ready[0]);
+		/* it must not outlive a parent that was killed */
+		prctl(PR_SET_PDEATHSIG, SIGTERM);
+		prctl(PR_SET_NAME, "sse-recorder");
+		if (getppid() != parent_pid)
+			_exit(EX_OK);
+		p->run->record(p->cfg, &start);
+	}
+	if (ready[1] != -1)
+		close(ready[1]);
+	if (pid == -1 || state_add_child(&p->st, pid, CHILD_RECORDER) == -1) {
+		log_error("cannot start the recorder: %s", strerror(errno));
+		if (ready[0] != -1)
+			close(ready[0]);
+		p->recorder_due_ms = clock_now_ms() + RECORDER_PAUSE_MAX_MS;
+		return;
+	}
+	memcpy(p->st.token, start.token, TOKEN_SIZE);
+	p->has_recorder = true;
+	p->ready_fd = ready[0];
+}
+
+static void
+recorder_ended(struct parent *p)
+{
+	int64_t now = clock_now_ms();
+
+	p->has_recorder = false;
+	if (p->ready_fd != -1) {
+		close(p->ready_fd);
+		p->ready_fd = -1;
+	}
+	if (now - p->recorder_started_ms > RECORDER_QUICK_MS)
+		p->recorder_pause_ms = 0;
+	p->recorder_due_ms = now + p->recorder_pause_ms;
+	p->recorder_pause_ms = p->recorder_pause_ms * 2 + 100;
+	if (p->recorder_pause_ms > RECORDER_PAUSE_MAX_MS)
+		p->recorder_pause_ms = RECORDER_PAUSE_MAX_MS;
+}
+
+/* --- children ----------------------------------------------------------- */
+
+static void
+child_ended(struct parent *p, pid_t pid, int status)
+{
+	enum child_kind kind;
+
+	if (state_remove_child(&p->st, pid, &kind) == -1)
+		return;
+	if (kind == CHILD_STREAM)
+		p->nstreams--;
+	else if (kind == CHILD_REFUSAL)
+		p->nrefusals--;
+	else
+		recorder_ended(p);
+	if (WIFSIGNALED(status))
+		log_error("%s %d was ended by signal %d (%s)",
+		    kind == CHILD_RECORDER ? "recorder" : "responder", (int)pid,
+		    WTERMSIG(status), strsignal(WTERMSIG(status)));
+}
+
+static void
+reap(struct parent *p)
+{
+	int status;
+	pid_t pid;
+
+	got_child = 0;
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+		child_ended(p, pid, status);
+}
+
+static void
+signal_children(const struct parent *p, int sig, bool recorder_too)
+{
+	size_t i;
+
+	for (i = 0; i < p->st.nchildren; i++)
+		if (recorder_too || p->st.children[i].kind != CHILD_RECORDER)
+			kill(p->st.children[i].pid, sig);
+}
+
+/* --- accepting ---------------------------------------------------------- */
+
+/* Returns 0, or -1 if the system has no process left. */
+static int
+fork_responder(struct parent *p, int fd, enum admission admission)
+{
+	enum child_kind kind =
+	    admission == ADMISSION_OPEN ? CHILD_STREAM : CHILD_REFUSAL;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		become_child(p);
+		p->run->serve(p->cfg, fd, admission);
+	}
+	if (pid == -1)
+		return -1;
+	if (state_add_child(&p->st, pid, kind) == -1) {
+		/* uncounted it could not be limited or drained */
+		kill(pid, SIGKILL);
+		return -1;
+	}
+	if (kind == CHILD_STREAM)
+		p->nstreams++;
+	else
+		p->nrefusals++;
+	return 0;
+}
+
+static void
+accept_failed(struct parent *p, const char *what)
+{
+	if (!p->failing)
+		log_error("cannot %s: %s; trying on", what, strerror(errno));
+	p->failing = true;
+	p->accept_due_ms = clock_now_ms() + ACCEPT_PAUSE_MS;
+}
+
+/* Accept one connection.  Returns 0, or -1 if there is nothing to accept or
+ * it is wise to pause. */
+static int
+accept_one(struct parent *p, bool stopping)
+{
+	enum admission admission = ADMISSION_OPEN;
+	int fd;
+
+	if (p->nrefusals >= REFUSALS_MAX &&
+	    (stopping || p->nstreams >= p->cfg->max_streams))
+		return -1; /* let them wait in the backlog */
+	fd = accept4(p->st.listen_fd, NULL, NULL, SOCK_CLOEXEC);
+	if (fd == -1) {
+		if (errno == ECONNABORTED || errno == EINTR)
+			return 0;
+		if (errno != EAGAIN && errno != EWOULDBLOCK)
+			accept_failed(p, "accept a connection");
+		return -1;
+	}
+	if (stopping)
+		admission = ADMISSION_STOPPING;
+	else if (p->nstreams >= p->cfg->max_streams)
+		admission = ADMISSION_FULL;
+	if (admission == ADMISSION_FULL && !p->failing) {
+		log_warn("all %llu streams are taken (--max-streams)",
+		    (unsigned long long)p->cfg->max_streams);
+		p->failing = true;
+	}
+	if (fork_responder(p, fd, admission) == -1) {
+		accept_failed(p, "start a responder");
+		close(fd);
+		return -1;
+	}
+	close(fd);
+	if (admission == ADMISSION_OPEN)
+		p->failing = false;
+	return 0;
+}
+
+static void
+accept_some(struct parent *p)
+{
+	int i;
+
+	for (i = 0; i < 64 && accept_one(p, false) == 0; i++)
+		;
+}
+
+/* --- the loop ----------------------------------------------------------- */
+
+/* Milliseconds until due_ms; at least 0, and least if that is sooner. */
+static int64_t
+sooner(int64_t least, int64_t due_ms, int64_t now)
+{
+	int64_t wait = due_ms > now ? due_ms - now : 0;
+
+	return least == -1 || wait < least ? wait : least;
+}
+
+static void
+wait_for_work(struct parent *p)
+{
+	struct pollfd fds[2] = { { .fd = -1, .events = POLLIN },
+		{ .fd = p->ready_fd, .events = POLLIN } };
+	int64_t now = clock_now_ms(), wait_ms = -1;
+	struct timespec ts;
+	bool is_full =
+	    p->nstreams >= p->cfg->max_streams && p->nrefusals >= REFUSALS_MAX;
+
+	if (p->ready_fd != -1 &&
+	    now < p->recorder_started_ms + RECORDER_READY_MS)
+		wait_ms = sooner(
+		    wait_ms, p->recorder_started_ms + RECORDER_READY_MS, now);
+	else if (now < p->accept_due_ms)
+		wait_ms = sooner(wait_ms, p->accept_due_ms, now);
+	else if (!is_full)
+		fds[0].fd = p->st.listen_fd;
+	if (p->with_recorder && !p->has_recorder)
+		wait_ms = sooner(wait_ms, p->recorder_due_ms, now);
+
+	ts.tv_sec = wait_ms / 1000;
+	ts.tv_nsec = wait_ms % 1000 * 1000000;
+	if (ppoll(fds, 2, wait_ms == -1 ? NULL : &ts, &p->unblocked) <= 0)
+		return;
+	if (fds[1].revents != 0) { /* it has closed its end: subscribed */
+		close(p->ready_fd);
+		p->ready_fd = -1;
+	}
+	if (fds[0].revents != 0)
+		accept_some(p);
+}
+
+/* Become the program file as it is now.  Returns only if that failed. */
+static void
+execute_anew(struct parent *p, const char *path, char *const argv[])
+{
+	int fd;
+
+	got_hangup = 0;
+	log_info("SIGHUP: starting anew from %s", path);
+	if ((fd = handover_write(&p->st)) != -1)
+		execv(path, argv);
+	log_error("cannot start anew from %s: %s; going on as before", path,
+	    strerror(errno));
+	handover_undo(&p->st, fd);
+}
+
+/* Wait until children are gone, all or all but the recorder, or time is up. */
+static void
+wait_for_children(struct parent *p, int64_t deadline_ms, bool recorder_too)
+{
+	struct timespec ts;
+	int64_t wait_ms;
+
+	for (;;) {
+		reap(p);
+		wait_ms = sooner(-1, deadline_ms, clock_now_ms());
+		if (p->st.nchildren <= (p->has_recorder && !recorder_too) ||
+		    wait_ms == 0)
+			return;
+		ts.tv_sec = wait_ms / 1000;
+		ts.tv_nsec = wait_ms % 1000 * 1000000;
+		ppoll(NULL, 0, &ts, &p->unblocked);
+	}
+}
+
+static void
+shut_down(struct parent *p)
+{
+	int64_t drain_ms = (int64_t)p->cfg->drain_s * 1000;
+	int i;
+
+	log_info("stopping: %zu streams end within %llu s", p->nstreams,
+	    (unsigned long long)p->cfg->drain_s);
+	/* who is in the backlog is told; who comes later finds no socket */
+	if (p->cfg->socket_path != NULL)
+		socket_remove_name(p->cfg->socket_path);
+	for (i = 0; i < SOCKET_BACKLOG && accept_one(p, true) == 0; i++)
+		;
+	close(p->st.listen_fd);
+	p->st.listen_fd = -1;
+	signal_children(p, SIGTERM, false);
+	wait_for_children(
+	    p, clock_now_ms() + drain_ms + KILL_AFTER_DRAIN_MS, false);
+	signal_children(p, SIGKILL, false);
+	/* the recorder last: what the streams' site still publishes is kept */
+	signal_children(p, SIGTERM, true);
+	wait_for_children(p, clock_now_ms() + KILL_AFTER_DRAIN_MS, true);
+	signal_children(p, SIGKILL, true);
+	wait_for_children(p, clock_now_ms() + KILL_AFTER_DRAIN_MS, true);
+}
+
+int
+listener_inherit(void)
+{
+	handover_read(&inherited);
+	return inherited.listen_fd;
+}
+
+static void
+take_up_children(struct parent *p)
+{
+	size_t i;
+
+	for (i = 0; i < p->st.nchildren; i++) {
+		if (p->st.children[i].kind == CHILD_STREAM)
+			p->nstreams++;
+		else if (p->st.children[i].kind == CHILD_REFUSAL)
+			p->nrefusals++;
+		else
+			p->has_recorder = true;
+	}
+}
+
+int
+listener_run(const struct config *cfg, int fd, char *const argv[],
+    bool with_recorder, const struct listener_children *children)
+{
+	struct parent p = { .cfg = cfg,
+		.run = children,
+		.ready_fd = -1,
+		.with_recorder = with_recorder };
+	char path[4096];
+	ssize_t len = readlink("/proc/self/exe", path, sizeof(path) - 1);
+
+	path[len > 0 ? len : 0] = '\0';
+	p.st = inherited;
+	p.st.listen_fd = fd;
+	take_up_children(&p);
+	catch_signals(&p);
+	got_child = 1; /* some may have ended while there was no handler */
+	while (!got_stop) {
+		if (got_child)
+			reap(&p);
+		if (got_hangup)
+			execute_anew(&p, path, argv);
+		if (p.with_recorder && !p.has_recorder &&
+		    clock_now_ms() >= p.recorder_due_ms)
+			start_recorder(&p);
+		wait_for_work(&p);
+	}
+	shut_down(&p);
+	free(p.st.children);
+	return EX_OK;
+}

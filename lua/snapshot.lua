@@ -1,0 +1,173 @@
+-- SPDX-License-Identifier: ISC
+-- What a stream reads in one step: where the store is, and the records behind
+-- a position.  Writes nothing, so that a replica can run it.
+--
+-- KEYS  1 clock  2 epoch  3 recorder  4 session record ("" for none: then the
+--       recorder's again)   and for each channel two: its history, its meta
+-- ARGV  1 bytes of records to return at most (but at least one record)
+--       2 highest position of the stream (a cursor)
+--       3 "last" or "since" or ""   4 its number
+--       5... for each channel the position behind which to read
+--
+-- Returns { clock, epoch, now, is_replica, more, patterns, session,
+--           { for each channel: last id, oldest's previous id or -1 },
+--           { channel number (from 0), record, ... merged by id } }
+-- "oldest's previous id" is given where reading began at the oldest record
+-- kept: newer than the position, it shows that something is gone.
+local budget, highest = tonumber(ARGV[1]), tonumber(ARGV[2])
+local mode, amount = ARGV[3], tonumber(ARGV[4])
+local clock = tonumber(redis.call('GET', KEYS[1]) or '0')
+local time = redis.call('TIME')
+local now = time[1] * 1000000 + time[2]
+local nchannels = (#KEYS - 4) / 2
+
+local function id_of(record)
+	return tonumber(string.match(record, '^%d+') or 0)
+end
+
+-- A heap of {key, ...}, the least key first.
+local heap = {}
+local function sift_down(i)
+	local item, n = heap[i], #heap
+	while 2 * i <= n do
+		local j = 2 * i
+		if j < n and heap[j + 1][1] < heap[j][1] then
+			j = j + 1
+		end
+		if heap[j][1] >= item[1] then
+			break
+		end
+		heap[i] = heap[j]
+		i = j
+	end
+	heap[i] = item
+end
+local function heapify()
+	for i = math.floor(#heap / 2), 1, -1 do
+		sift_down(i)
+	end
+end
+local function pop()
+	local n = #heap
+	heap[1] = heap[n]
+	heap[n] = nil
+	if n > 1 then
+		sift_down(1)
+	end
+end
+
+-- The position before the newest `amount` records of all channels.
+local floor = nil
+if mode == 'since' then
+	floor = now - amount * 1000000
+elseif mode == 'last' then
+	floor = clock
+	for c = 1, nchannels do
+		local tail = redis.call('LINDEX', KEYS[3 + 2 * c], -1)
+		if tail then
+			heap[#heap + 1] = { -id_of(tail), c, -1 }
+		end
+	end
+	heapify()
+	while amount > 0 and #heap > 0 do
+		local top = heap[1]
+		floor = -top[1] - 1
+		amount = amount - 1
+		top[3] = top[3] - 1
+		local record = redis.call('LINDEX', KEYS[3 + 2 * top[2]], top[3])
+		if record then
+			top[1] = -id_of(record)
+			sift_down(1)
+		else
+			pop()
+		end
+	end
+	heap = {}
+end
+
+-- Where each channel's records behind its position begin.
+local state = {}
+for c = 1, nchannels do
+	local history, meta = KEYS[3 + 2 * c], KEYS[4 + 2 * c]
+	local position = floor or tonumber(ARGV[4 + c])
+	local last = tonumber(redis.call('HGET', meta, 'last') or '')
+	if not last then
+		local tail = redis.call('LINDEX', history, -1)
+		last = tail and id_of(tail) or 0
+	end
+	local previous = -1
+	if last > position then
+		-- the first index whose id is newer than the position
+		local low, high = 0, redis.call('LLEN', history)
+		local found = nil
+		while low < high do
+			local middle = math.floor((low + high) / 2)
+			local record = redis.call('LINDEX', history, middle)
+			if id_of(record) > position then
+				high = middle
+				found = record
+			else
+				low = middle + 1
+			end
+		end
+		if not found then
+			previous = last
+		else
+			if low == 0 then
+				previous =
+					tonumber(string.match(found, '^%d+ (%d+)') or 0)
+			end
+			heap[#heap + 1] = { id_of(found), c, low, { found }, 1 }
+		end
+	end
+	state[2 * c - 1] = last
+	state[2 * c] = previous
+end
+
+-- Merge by id, up to the budget.  Each channel reads ahead in chunks, small
+-- ones where its records are large.
+heapify()
+local records, used, more = {}, 0, 0
+while #heap > 0 do
+	local top = heap[1]
+	local record = top[4][top[5]]
+	if used > 0 and used + #record > budget then
+		more = 1
+		break
+	end
+	used = used + #record
+	records[#records + 1] = top[2] - 1
+	records[#records + 1] = record
+	top[3] = top[3] + 1
+	top[5] = top[5] + 1
+	if not top[4][top[5]] then
+		local ahead = math.floor(32768 / (#record + 1))
+		ahead = math.max(1, math.min(ahead, 64))
+		top[4] = redis.call('LRANGE', KEYS[3 + 2 * top[2]], top[3],
+			top[3] + ahead - 1)
+		top[5] = 1
+	end
+	if top[4][1] then
+		top[1] = id_of(top[4][top[5]])
+		sift_down(1)
+	else
+		pop()
+	end
+end
+
+-- A position ahead of the clock is a store that went back, or a replica that
+-- lags: only then does it matter what this Redis is.
+local is_replica = 0
+if highest > clock then
+	local info = redis.call('INFO', 'replication')
+	if string.find(info, 'role:slave', 1, true) then
+		is_replica = 1
+	end
+end
+
+local session = false
+if KEYS[4] ~= KEYS[3] then
+	session = redis.call('GET', KEYS[4])
+end
+return { clock, tonumber(redis.call('GET', KEYS[2]) or '0'), now, is_replica,
+	more, redis.call('HGET', KEYS[3], 'patterns'), session, state, records }

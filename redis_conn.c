@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * hiredis behind a small interface, in calls that 0.14 and 1.x both have.
+ * Every process that talks to Redis does it through this file.
+ */
+#include "redis_conn.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/time.h>
+
+#include <hiredis/hiredis.h>
+
+struct redis_conn {
+	redisContext *context;
+	redisReply *reply; /* what the last answer borrows from */
+};
+
+static struct timeval
+milliseconds(int ms)
+{
+	return (
+	    struct timeval){ .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 };
+}
+
+static redisContext *
+connect_to(const struct redis_address *ra)
+{
+	if (ra->unix_path != NULL)
+		return redisConnectUnixWithTimeout(
+		    ra->unix_path, milliseconds(REDIS_CONNECT_TIMEOUT_MS));
+	return redisConnectWithTimeout(
+	    ra->host, ra->port, milliseconds(REDIS_CONNECT_TIMEOUT_MS));
+}
+
+/* One command whose answer must be no error.  0, or -1 with error. */
+static int
+demand(struct redis_conn *c, int argc, const char *const *argv, char *error,
+    size_t error_size)
+{
+	struct answer a;
+
+	if (redis_conn_append(c, argc, argv, NULL) == 0 &&
+	    redis_conn_flush(c) == 0) {
+		redis_conn_wait(c, &a);
+		if (a.kind == ANSWER_ERROR) {
+			snprintf(error, error_size, "%s: %s", argv[0], a.text);
+			return -1;
+		}
+		if (a.kind != ANSWER_BROKEN)
+			return 0;
+	}
+	snprintf(error, error_size, "%s: %s", argv[0], redis_conn_error(c));
+	return -1;
+}
+
+static int
+introduce(struct redis_conn *c, const struct redis_address *ra, char *error,
+    size_t error_size)
+{
+	const char *auth[3] = { "AUTH" }, *select[2] = { "SELECT" };
+	char db[16];
+	int argc = 1;
+
+	if (ra->password != NULL) {
+		if (ra->user != NULL)
+			auth[argc++] = ra->user;
+		auth[argc++] = ra->password;
+		if (demand(c, argc, auth, error, error_size) == -1)
+			return -1;
+	}
+	if (ra->db == 0)
+		return 0;
+	snprintf(db, sizeof(db), "%u", ra->db);
+	select[1] = db;
+	return demand(c, 2, select, error, error_size);
+}
+
+struct redis_conn *
+redis_conn_open(const struct redis_address *ra, char *error, size_t error_size)
+{
+	struct redis_conn *c = calloc(1, sizeof(*c));
+	char where[160], why[160] = "out of memory";
+
+	if (ra->unix_path != NULL)
+		snprintf(where, sizeof(where), "%s", ra->unix_path);
+	else
+		snprintf(
+		    where, sizeof(where), "%s port %u", ra->host, ra->port);
+	if (c == NULL || (c->context = connect_to(ra)) == NULL)
+		goto fail;
+	if (c->context->err != 0) {
+		snprintf(why, sizeof(why), "%s", c->context->errstr);
+		goto fail;
+	}
+	if (ra->unix_path == NULL)
+		redisEnableKeepAlive(c->context);
+	redisSetTimeout(c->context, milliseconds(REDIS_COMMAND_TIMEOUT_MS));
+	if (introduce(c, ra, why, sizeof(why)) == -1)
+		goto fail;
+	return c;
+fail:
+	snprintf(error, error_size, "Redis at %s: %s", where, why);
+	redis_conn_close(c);
+	return NULL;
+}
+
+void
+redis_conn_close(struct redis_conn *c)
+{
+	if (c == NULL)
+		return;
+	if (c->reply != NULL)
+		freeReplyObject(c->reply);
+	if (c->context != NULL)
+		redisFree(c->context);
+	free(c);
+}
+
+const char *
+redis_conn_error(const struct redis_conn *c)
+{
+	/* a read or write that ran into its time limit */
+	if (c->context->err == REDIS_ERR_IO &&
+	    strcmp(c->context->errstr, strerror(EAGAIN)) == 0)
+		return "no answer within the time limit";
+	return c->context->err != 0 ? c->context->errstr : "out of memory";
+}
+
+int
+redis_conn_fd(const struct redis_conn *c)
+{
+	return c->context->fd;
+}
+
+struct redisContext *
+redis_conn_context(const struct redis_conn *c)
+{
+	return c->context;
+}
+
+int
+redis_conn_append(
+    struct redis_conn *c, int argc, const char *const *argv, const size_t *lens)
+{
+	/* hiredis does not write to argv; its prototype says char ** */
+	return redisAppendCommandArgv(c->context, argc,
+		   (const char **)(uintptr_t)argv, lens) == REDIS_OK
+		   ? 0
+		   : -1;
+}
+
+int
+redis_conn_flush(struct redis_conn *c)
+{
+	int done = 0;
+
+	while (!done)
+		if (redisBufferWrite(c->context, &done) != REDIS_OK)
+			return -1;
+	return 0;
+}
+
+int
+redis_conn_fill(struct redis_conn *c)
+{
+	return redisBufferRead(c->context) == REDIS_OK ? 0 : -1;
+}
+
+static void
+read_reply(struct answer *a, const redisReply *r)
+{
+	memset(a, 0, sizeof(*a));
+	a->reply = r;
+	switch (r->type) {
+	case REDIS_REPLY_ERROR:
+	case REDIS_REPLY_STATUS:
+	case REDIS_REPLY_STRING:
+		a->kind =
+		    r->type == REDIS_REPLY_ERROR ? ANSWER_ERROR : ANSWER_TEXT;
+		a->text = r->str;
+		a->len = (size_t)r->len;
+		break;
+	case REDIS_REPLY_INTEGER:
+		a->kind = ANSWER_NUMBER;
+		a->number = r->integer;
+		break;
+	case REDIS_REPLY_ARRAY:
+		a->kind = ANSWER_LIST;
+		a->number = (int64_t)r->elements;
+		break;
+	default:
+		a->kind = ANSWER_NIL;
+	}
+}
+
+enum answer_kind
+redis_conn_try(struct redis_conn *c, struct answer *a)
+{
+	void *reply = NULL;
+
+	if (c->reply != NULL) {
+		freeReplyObject(c->reply);
+		c->reply = NULL;
+	}
+	memset(a, 0, sizeof(*a));
+	if (redisGetReplyFromReader(c->context, &reply) != REDIS_OK)
+		return a->kind = ANSWER_BROKEN;
+	if (reply == NULL)
+		return a->kind = ANSWER_NONE;
+	c->reply = reply;
+	read_reply(a, c->reply);
+	return a->kind;
+}
+
+enum answer_kind
+redis_conn_wait(struct redis_conn *c, struct answer *a)
+{
+	while (redis_conn_try(c, a) == ANSWER_NONE)
+		if (redis_conn_fill(c) == -1)
+			return a->kind = ANSWER_BROKEN;
+	return a->kind;
+}
+
+enum answer_kind
+redis_answer_item(const struct answer *a, size_t i, struct answer *item)
+{
+	const redisReply *r = a->reply;
+
+	memset(item, 0, sizeof(*item));
+	if (a->kind == ANSWER_LIST && i < r->elements)
+		read_reply(item, r->element[i]);
+	return item->kind;
+}

@@ -1,0 +1,596 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The subscriber's connection.  One write carries UNSUBSCRIBE, MULTI, the
+ * snapshot script, SUBSCRIBE, EXEC; Redis runs the block between any two
+ * commands of others, so nothing falls between replay and live.  (A subscribed
+ * RESP2 connection can run no script: hence UNSUBSCRIBE first.)  The answers
+ * may come behind messages that were on their way.
+ */
+#include "redis_sub.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <hiredis/hiredis.h>
+
+#include "buf.h"
+#include "lua_snapshot.h"
+#include "parse.h"
+#include "redis_conn.h"
+
+#define NAME_SIZE (64 + 16 + CHANNEL_LEN_MAX + 1) /* prefix, kind, channel */
+
+/* Words of one command, with the memory behind them. */
+struct words {
+	const char **argv;
+	size_t *lens;
+	int argc;
+};
+
+struct redis_sub {
+	const struct config *cfg;
+	const struct channel_set *channels;
+	struct redis_conn *conn; /* NULL: not connected */
+	size_t prefix_len;
+	struct words eval;   /* the script, but for what changes: */
+	char (*numbers)[24]; /* highest, amount, positions */
+	struct words subscribe;
+	char *names;		   /* behind both */
+	redisReply *exec;	   /* the last take's answer */
+	const redisReply *records; /* in it */
+	bool is_subscribed;
+	bool was_torn;
+	redisReply *message; /* what the last redis_sub_next borrows from */
+	redisReply **kept;   /* plain messages that a take ran into */
+	size_t nkept, next_kept, kept_size;
+	char error[256];
+};
+
+/* Where in EVAL's words things stand. */
+enum { EVAL_NUMKEYS = 2, EVAL_KEYS = 3 };
+
+static size_t
+eval_first_argv(const struct redis_sub *sub)
+{
+	return EVAL_KEYS + 4 + 2 * sub->channels->n;
+}
+
+static int
+words_init(struct words *w, size_t most)
+{
+	w->argv = calloc(most, sizeof(*w->argv));
+	w->lens = calloc(most, sizeof(*w->lens));
+	w->argc = 0;
+	return w->argv == NULL || w->lens == NULL ? -1 : 0;
+}
+
+static void
+words_free(struct words *w)
+{
+	free(w->argv);
+	free(w->lens);
+}
+
+static void
+words_add(struct words *w, const char *p, size_t len)
+{
+	w->argv[w->argc] = p;
+	w->lens[w->argc++] = len;
+}
+
+/* "PREFIX KIND CHANNEL" at *at, which moves behind it */
+static void
+add_name(struct redis_sub *sub, struct words *w, char **at, const char *kind,
+    const char *channel)
+{
+	int len =
+	    snprintf(*at, NAME_SIZE, "%s%s%s", sub->cfg->prefix, kind, channel);
+
+	words_add(w, *at, (size_t)len);
+	*at += len + 1;
+}
+
+/* The words that are the same in every take. */
+static void
+build_eval(struct redis_sub *sub, char **at)
+{
+	struct words *w = &sub->eval;
+	size_t i;
+	int nkeys;
+
+	words_add(w, "EVAL", 4);
+	words_add(w, lua_snapshot, strlen(lua_snapshot));
+	nkeys = snprintf(*at, NAME_SIZE, "%zu", 4 + 2 * sub->channels->n);
+	words_add(w, *at, (size_t)nkeys);
+	*at += nkeys + 1;
+	add_name(sub, w, at, "clock", "");
+	add_name(sub, w, at, "epoch", "");
+	add_name(sub, w, at, "recorder", "");
+	add_name(sub, w, at, "recorder", ""); /* no session */
+	for (i = 0; i < sub->channels->n; i++) {
+		add_name(sub, w, at, "history:", sub->channels->items[i].name);
+		add_name(sub, w, at, "meta:", sub->channels->items[i].name);
+	}
+	w->argc = (int)(eval_first_argv(sub) + 4 + sub->channels->n);
+}
+
+struct redis_sub *
+redis_sub_new(const struct config *cfg, const struct channel_set *channels)
+{
+	struct redis_sub *sub = calloc(1, sizeof(*sub));
+	size_t n = channels->n;
+	char *at;
+
+	if (sub == NULL)
+		return NULL;
+	sub->cfg = cfg;
+	sub->channels = channels;
+	sub->prefix_len = strlen(cfg->prefix);
+	sub->names = malloc((6 + 3 * n) * NAME_SIZE);
+	sub->numbers = calloc(2 + n, sizeof(*sub->numbers));
+	if (sub->names == NULL || sub->numbers == NULL ||
+	    words_init(&sub->eval, EVAL_KEYS + 8 + 3 * n) == -1 ||
+	    words_init(&sub->subscribe, 2 + 2 * n) == -1) {
+		redis_sub_free(sub);
+		return NULL;
+	}
+	at = sub->names;
+	build_eval(sub, &at);
+	words_add(&sub->subscribe, "SUBSCRIBE", 9);
+	add_name(sub, &sub->subscribe, &at, "recorder", "");
+	for (size_t i = 0; i < n; i++)
+		add_name(sub, &sub->subscribe, &at,
+		    "event:", channels->items[i].name);
+	return sub;
+}
+
+static void
+drop_kept(struct redis_sub *sub)
+{
+	while (sub->next_kept < sub->nkept)
+		freeReplyObject(sub->kept[sub->next_kept++]);
+	sub->nkept = sub->next_kept = 0;
+}
+
+static void
+drop_message(struct redis_sub *sub)
+{
+	if (sub->message != NULL)
+		freeReplyObject(sub->message);
+	sub->message = NULL;
+}
+
+void
+redis_sub_drop_taken(struct redis_sub *sub)
+{
+	if (sub->exec != NULL)
+		freeReplyObject(sub->exec);
+	sub->exec = NULL;
+	sub->records = NULL;
+}
+
+static void
+disconnect(struct redis_sub *sub)
+{
+	redis_conn_close(sub->conn);
+	sub->conn = NULL;
+	sub->is_subscribed = false;
+}
+
+void
+redis_sub_free(struct redis_sub *sub)
+{
+	if (sub == NULL)
+		return;
+	disconnect(sub);
+	drop_kept(sub);
+	drop_message(sub);
+	redis_sub_drop_taken(sub);
+	words_free(&sub->eval);
+	words_free(&sub->subscribe);
+	free(sub->kept);
+	free(sub->names);
+	free(sub->numbers);
+	free(sub);
+}
+
+/* --- what kind of message? ---------------------------------------------- */
+
+static bool
+is_text(const redisReply *r, const char *text)
+{
+	return r->type == REDIS_REPLY_STRING &&
+	       (size_t)r->len == strlen(text) &&
+	       memcmp(r->str, text, (size_t)r->len) == 0;
+}
+
+/* message, subscribe and unsubscribe come unasked: arrays of three that begin
+ * with a string */
+static bool
+is_push(const redisReply *r)
+{
+	return r->type == REDIS_REPLY_ARRAY && r->elements == 3 &&
+	       r->element[0]->type == REDIS_REPLY_STRING;
+}
+
+static bool
+find_channel(
+    const struct redis_sub *sub, const char *name, size_t len, size_t *channel)
+{
+	size_t i;
+
+	for (i = 0; i < sub->channels->n; i++)
+		if (sub->channels->items[i].len == len &&
+		    memcmp(sub->channels->items[i].name, name, len) == 0) {
+			*channel = i;
+			return true;
+		}
+	return false;
+}
+
+static enum sub_kind
+read_message(
+    const struct redis_sub *sub, const redisReply *r, struct sub_message *m)
+{
+	static const char event[] = "event:";
+	const char *name;
+	size_t len, event_len = sizeof(event) - 1;
+
+	if (!is_push(r) || !is_text(r->element[0], "message") ||
+	    r->element[1]->type != REDIS_REPLY_STRING ||
+	    r->element[2]->type != REDIS_REPLY_STRING)
+		return SUB_NONE;
+	name = r->element[1]->str;
+	len = (size_t)r->element[1]->len;
+	m->payload = r->element[2]->str;
+	m->payload_len = (size_t)r->element[2]->len;
+	if (len < sub->prefix_len ||
+	    memcmp(name, sub->cfg->prefix, sub->prefix_len) != 0)
+		return find_channel(sub, name, len, &m->channel) ? SUB_PLAIN
+								 : SUB_NONE;
+	name += sub->prefix_len;
+	len -= sub->prefix_len;
+	if (len > event_len && memcmp(name, event, event_len) == 0)
+		return find_channel(sub, name + event_len, len - event_len,
+			   &m->channel) &&
+			       record_parse(
+				   &m->rec, m->payload, m->payload_len) == 0
+			   ? SUB_RECORD
+			   : SUB_NONE;
+	return SUB_NOTICE;
+}
+
+/* --- the take ----------------------------------------------------------- */
+
+static int
+fail(struct redis_sub *sub, const char *why)
+{
+	snprintf(sub->error, sizeof(sub->error), "%s", why);
+	disconnect(sub);
+	return -1;
+}
+
+static void
+set_number(struct redis_sub *sub, size_t slot, size_t word, uint64_t n)
+{
+	int len = snprintf(sub->numbers[slot], sizeof(sub->numbers[slot]),
+	    "%llu", (unsigned long long)n);
+
+	sub->eval.argv[word] = sub->numbers[slot];
+	sub->eval.lens[word] = (size_t)len;
+}
+
+static void
+set_eval(struct redis_sub *sub, const struct position *positions,
+    uint64_t highest, const struct cursor *start)
+{
+	static const char budget[] = "4194304"; /* TAKE_BYTES */
+	size_t at = eval_first_argv(sub), i;
+	const char *mode = start->kind == CURSOR_LAST	 ? "last"
+			   : start->kind == CURSOR_SINCE ? "since"
+							 : "";
+
+	sub->eval.argv[at] = budget;
+	sub->eval.lens[at] = strlen(budget);
+	set_number(sub, 0, at + 1, highest);
+	sub->eval.argv[at + 2] = mode;
+	sub->eval.lens[at + 2] = strlen(mode);
+	set_number(sub, 1, at + 3, start->number);
+	for (i = 0; i < sub->channels->n; i++)
+		set_number(sub, 2 + i, at + 4 + i, positions[i].id);
+}
+
+/* The words of SUBSCRIBE behind the first n + 2: plain channels. */
+static void
+set_subscribe(struct redis_sub *sub, const struct position *positions)
+{
+	size_t i, n = sub->channels->n;
+
+	sub->subscribe.argc = (int)(2 + n);
+	for (i = 0; i < n; i++)
+		if (positions[i].hears_plain)
+			words_add(&sub->subscribe, sub->channels->items[i].name,
+			    sub->channels->items[i].len);
+}
+
+static int
+append(struct redis_sub *sub, const struct words *w)
+{
+	return redis_conn_append(sub->conn, w->argc, w->argv, w->lens);
+}
+
+static int
+append_word(struct redis_sub *sub, const char *command)
+{
+	return redis_conn_append(sub->conn, 1, &command, NULL);
+}
+
+static int
+write_take(struct redis_sub *sub, bool with_multi)
+{
+	if ((sub->is_subscribed && append_word(sub, "UNSUBSCRIBE") == -1) ||
+	    (with_multi && append_word(sub, "MULTI") == -1) ||
+	    append(sub, &sub->eval) == -1 ||
+	    append(sub, &sub->subscribe) == -1 ||
+	    (with_multi && append_word(sub, "EXEC") == -1) ||
+	    redis_conn_flush(sub->conn) == -1)
+		return -1;
+	sub->is_subscribed = true;
+	return 0;
+}
+
+/* Keep a plain message for redis_sub_next; drop anything else. */
+static int
+keep_or_drop(struct redis_sub *sub, redisReply *r)
+{
+	struct sub_message m;
+
+	if (read_message(sub, r, &m) != SUB_PLAIN) {
+		freeReplyObject(r);
+		return 0;
+	}
+	if (sub->nkept == sub->kept_size) {
+		size_t size = sub->kept_size ? 2 * sub->kept_size : 16;
+		redisReply **bigger =
+		    reallocarray(sub->kept, size, sizeof(redisReply *));
+
+		if (bigger == NULL) {
+			freeReplyObject(r);
+			return -1;
+		}
+		sub->kept = bigger;
+		sub->kept_size = size;
+	}
+	sub->kept[sub->nkept++] = r;
+	return 0;
+}
+
+/* The next answer to a command of ours; pushes before it are kept or dropped.
+ * NULL: the connection is gone. */
+static redisReply *
+next_answer(struct redis_sub *sub)
+{
+	void *reply;
+
+	for (;;) {
+		reply = NULL;
+		if (redisGetReplyFromReader(
+			redis_conn_context(sub->conn), &reply) != REDIS_OK)
+			return NULL;
+		if (reply == NULL) {
+			if (redis_conn_fill(sub->conn) == -1)
+				return NULL;
+		} else if (!is_push(reply)) {
+			return reply;
+		} else if (keep_or_drop(sub, reply) == -1) {
+			return NULL;
+		}
+	}
+}
+
+/*
+ * Read what answers write_take.  Returns the script's answer within *owner
+ * (to be freed), or NULL with *owner NULL (the connection is gone) or an
+ * error reply (Redis refused).
+ */
+static const redisReply *
+read_take(struct redis_sub *sub, bool with_multi, redisReply **owner)
+{
+	redisReply *refusal = NULL, *r = NULL;
+	const redisReply *script;
+	int i;
+
+	*owner = NULL;
+	/* OK of MULTI, QUEUED twice; the first refusal tells why */
+	for (i = 0; with_multi && i < 3; i++) {
+		if ((r = next_answer(sub)) == NULL)
+			goto out;
+		if (r->type == REDIS_REPLY_ERROR && refusal == NULL)
+			refusal = r;
+		else
+			freeReplyObject(r);
+	}
+	if ((r = next_answer(sub)) == NULL)
+		goto out;
+	if (refusal != NULL) {
+		freeReplyObject(r);
+		*owner = refusal;
+		return NULL;
+	}
+	*owner = r;
+	script = r;
+	if (with_multi && r->type == REDIS_REPLY_ARRAY && r->elements > 0)
+		script = r->element[0];
+	if (script->type == REDIS_REPLY_ARRAY && script->elements == 9)
+		return script;
+	if (script->type == REDIS_REPLY_ERROR && script != r) {
+		/* the reason instead of the array round it */
+		*owner = r->element[0];
+		r->element[0] = NULL;
+		freeReplyObject(r);
+	}
+	return NULL;
+out:
+	if (refusal != NULL)
+		freeReplyObject(refusal);
+	return NULL;
+}
+
+static uint64_t
+number(const redisReply *r)
+{
+	return r->type == REDIS_REPLY_INTEGER && r->integer > 0
+		   ? (uint64_t)r->integer
+		   : 0;
+}
+
+static void
+read_snapshot(struct redis_sub *sub, const redisReply *s,
+    const struct position *positions, struct take *t,
+    struct taken_channel *found)
+{
+	const redisReply *state = s->element[7];
+	size_t i;
+
+	t->clock = number(s->element[0]);
+	t->epoch = number(s->element[1]);
+	t->now_us = number(s->element[2]);
+	t->is_replica = number(s->element[3]) != 0;
+	t->has_more = number(s->element[4]) != 0;
+	t->patterns = s->element[5]->type == REDIS_REPLY_STRING
+			  ? s->element[5]->str
+			  : NULL;
+	for (i = 0; i < sub->channels->n && 2 * i + 1 < state->elements; i++) {
+		found[i].last = number(state->element[2 * i]);
+		found[i].is_trimmed =
+		    state->element[2 * i + 1]->integer > 0 &&
+		    number(state->element[2 * i + 1]) > positions[i].id;
+	}
+	sub->records = s->element[8];
+	t->nrecords = sub->records->elements / 2;
+}
+
+static bool
+is_oom(const redisReply *r)
+{
+	return r != NULL && r->type == REDIS_REPLY_ERROR &&
+	       strncmp(r->str, "OOM", 3) == 0;
+}
+
+int
+redis_sub_take(struct redis_sub *sub, const struct position *positions,
+    uint64_t highest, const struct cursor *start, struct take *t,
+    struct taken_channel *found)
+{
+	const redisReply *script;
+
+	memset(t, 0, sizeof(*t));
+	redis_sub_drop_taken(sub);
+	drop_message(sub);
+	if (sub->conn == NULL) {
+		sub->conn = redis_conn_open(
+		    &sub->cfg->redis, sub->error, sizeof(sub->error));
+		if (sub->conn == NULL)
+			return -1;
+	}
+	set_eval(sub, positions, highest, start);
+	set_subscribe(sub, positions);
+	if (write_take(sub, true) == -1)
+		return fail(sub, redis_conn_error(sub->conn));
+	script = read_take(sub, true, &sub->exec);
+	/* Redis over its memory limit refuses everything within MULTI, and
+	 * nothing that only reads without */
+	sub->was_torn = is_oom(sub->exec);
+	if (sub->was_torn) {
+		redis_sub_drop_taken(sub);
+		sub->is_subscribed = false;
+		if (write_take(sub, false) == -1)
+			return fail(sub, redis_conn_error(sub->conn));
+		script = read_take(sub, false, &sub->exec);
+	}
+	if (script == NULL && sub->exec != NULL &&
+	    sub->exec->type == REDIS_REPLY_ERROR)
+		return fail(sub, sub->exec->str);
+	if (script == NULL)
+		return fail(sub, sub->exec != NULL
+				     ? "Redis gave an answer of another form"
+				     : redis_conn_error(sub->conn));
+	read_snapshot(sub, script, positions, t, found);
+	return 0;
+}
+
+int
+redis_sub_taken(
+    const struct redis_sub *sub, size_t i, size_t *channel, struct record *rec)
+{
+	const redisReply *c = sub->records->element[2 * i];
+	const redisReply *r = sub->records->element[2 * i + 1];
+
+	*channel = (size_t)number(c);
+	if (*channel >= sub->channels->n || r->type != REDIS_REPLY_STRING)
+		return -1;
+	return record_parse(rec, r->str, (size_t)r->len);
+}
+
+bool
+redis_sub_was_torn(const struct redis_sub *sub)
+{
+	return sub->was_torn;
+}
+
+/* --- live --------------------------------------------------------------- */
+
+enum sub_kind
+redis_sub_next(struct redis_sub *sub, struct sub_message *m)
+{
+	enum sub_kind kind = SUB_NONE;
+	void *reply;
+
+	drop_message(sub);
+	if (sub->next_kept < sub->nkept) {
+		sub->message = sub->kept[sub->next_kept++];
+		if (sub->next_kept == sub->nkept)
+			sub->nkept = sub->next_kept = 0;
+		return read_message(sub, sub->message, m);
+	}
+	if (sub->conn == NULL)
+		return SUB_CLOSED;
+	while (kind == SUB_NONE) {
+		reply = NULL;
+		drop_message(sub);
+		if (redisGetReplyFromReader(
+			redis_conn_context(sub->conn), &reply) != REDIS_OK) {
+			fail(sub, redis_conn_error(sub->conn));
+			return SUB_CLOSED;
+		}
+		if (reply == NULL && redis_conn_context(sub->conn)->err != 0) {
+			fail(sub, redis_conn_error(sub->conn));
+			return SUB_CLOSED;
+		}
+		if (reply == NULL)
+			return SUB_NONE;
+		sub->message = reply;
+		kind = read_message(sub, sub->message, m);
+	}
+	return kind;
+}
+
+int
+redis_sub_fd(const struct redis_sub *sub)
+{
+	return sub->conn != NULL ? redis_conn_fd(sub->conn) : -1;
+}
+
+void
+redis_sub_fill(struct redis_sub *sub)
+{
+	if (sub->conn != NULL)
+		redis_conn_fill(sub->conn); /* its error comes up in next */
+}
+
+const char *
+redis_sub_error(const struct redis_sub *sub)
+{
+	return sub->error;
+}

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Reading a request, in the order of its questions: what did the web server
+ * say, which method, which channels, from where on.  All bytes here are a
+ * stranger's, except SSE_* and REMOTE_USER.
+ */
+#include "request.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "buf.h"
+#include "parse.h"
+
+static enum http_status __attribute__((format(printf, 3, 4)))
+refuse(struct request *req, enum http_status status, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(req->error, sizeof(req->error), fmt, ap);
+	va_end(ap);
+	return status;
+}
+
+/* the value of NAME in env, the first if there are several; or NULL */
+static const char *
+variable(char *const *env, const char *name)
+{
+	size_t len = strlen(name);
+
+	for (; *env != NULL; env++)
+		if (strncmp(*env, name, len) == 0 && (*env)[len] == '=')
+			return *env + len + 1;
+	return NULL;
+}
+
+/* Is any SSE_* empty, or there twice? */
+static enum http_status
+check_policy_variables(struct request *req, char *const *env)
+{
+	char *const *other;
+	size_t len;
+
+	for (; *env != NULL; env++) {
+		if (strncmp(*env, "SSE_", 4) != 0)
+			continue;
+		len = strcspn(*env, "=") + 1;
+		req->is_misconfigured = true;
+		if ((*env)[len - 1] == '\0' || (*env)[len] == '\0')
+			return refuse(req, HTTP_FORBIDDEN,
+			    "%.*s is set but empty", (int)len - 1, *env);
+		for (other = env + 1; *other != NULL; other++)
+			if (strncmp(*other, *env, len) == 0)
+				return refuse(req, HTTP_FORBIDDEN,
+				    "%.*s is set twice", (int)len - 1, *env);
+		req->is_misconfigured = false;
+	}
+	return HTTP_OK;
+}
+
+static void
+read_variables(struct request *req, char *const *env)
+{
+	const char *accept = variable(env, "HTTP_ACCEPT");
+
+	req->accepts_stream =
+	    accept != NULL && strcasestr(accept, "text/event-stream") != NULL;
+	req->origin = variable(env, "HTTP_ORIGIN");
+	req->remote_address = variable(env, "REMOTE_ADDR");
+	req->remote_user = variable(env, "REMOTE_USER");
+	req->role = variable(env, "SSE_ROLE");
+	req->channels = variable(env, "SSE_CHANNELS");
+	req->session_cookie = variable(env, "SSE_SESSION_COOKIE");
+	req->allow = variable(env, "SSE_ALLOW");
+	req->sse_origin = variable(env, "SSE_ORIGIN");
+	req->sse_user = variable(env, "SSE_USER");
+}
+
+static enum http_status
+read_method(struct request *req, char *const *env)
+{
+	const char *method = variable(env, "REQUEST_METHOD");
+
+	req->method = METHOD_OTHER;
+	if (method == NULL || strcmp(method, "GET") == 0)
+		req->method = METHOD_GET;
+	else if (strcmp(method, "HEAD") == 0)
+		req->method = METHOD_HEAD;
+	else if (strcmp(method, "OPTIONS") == 0)
+		req->method = METHOD_OPTIONS;
+	else
+		return refuse(req, HTTP_METHOD_NOT_ALLOWED,
+		    "a stream is read with GET, not with %.20s", method);
+	return HTTP_OK;
+}
+
+/* What a client may write in Last-Event-ID or its stand-ins. */
+static void
+read_cursor(struct request *req, const char *value, size_t len)
+{
+	uint64_t id;
+
+	if (len == 8 && memcmp(value, "earliest", 8) == 0)
+		req->cursor = (struct cursor){ CURSOR_EARLIEST, 0 };
+	else if (parse_u64(value, len, UINT64_C(1) << 53, &id) == 0)
+		req->cursor = (struct cursor){ CURSOR_ID, id };
+	else
+		req->cursor = (struct cursor){ CURSOR_UNKNOWN, 0 };
+}
+
+static bool
+is_named(const struct buf *name, const char *wanted)
+{
+	return name->len == strlen(wanted) &&
+	       memcmp(name->bytes, wanted, name->len) == 0;
+}
+
+static bool
+names_cursor(const struct buf *name)
+{
+	return name->len > 0 && (is_named(name, "last_event_id") ||
+				    is_named(name, "lastEventId") ||
+				    is_named(name, "lastEventID") ||
+				    is_named(name, "Last-Event-ID"));
+}
+
+static enum http_status
+read_start(struct request *req, const struct buf *name, const struct buf *value)
+{
+	enum cursor_kind kind =
+	    name->bytes[0] == 'l' ? CURSOR_LAST : CURSOR_SINCE;
+	uint64_t n;
+
+	if (value->len == 0 ||
+	    parse_u64(value->bytes, value->len, 1000000000, &n) == -1)
+		return refuse(req, HTTP_BAD_REQUEST, "%.*s must be a number",
+		    (int)name->len, name->bytes);
+	/* a cursor is more exact than a start in the past: a browser that
+	 * comes back sends it along with the same query */
+	if (req->cursor.kind == CURSOR_NONE)
+		req->cursor = (struct cursor){ kind, n };
+	return HTTP_OK;
+}
+
+static enum http_status
+read_channels(struct request *req, const struct buf *value,
+    const struct request_limits *limits)
+{
+	if (value->len > 0 &&
+	    channel_set_add_list(&req->asked, value->bytes, value->len,
+		limits->prefix, req->error, sizeof(req->error)) == -1)
+		return HTTP_BAD_REQUEST;
+	if (req->asked.n > limits->max_channels)
+		return refuse(req, HTTP_CONTENT_TOO_LARGE,
+		    "more than %zu channels in one stream",
+		    limits->max_channels);
+	return HTTP_OK;
+}
+
+static enum http_status
+read_parameter(struct request *req, const struct buf *name,
+    const struct buf *value, const struct request_limits *limits)
+{
+	if (name->len == 0)
+		return HTTP_OK;
+	if (is_named(name, "channels"))
+		return read_channels(req, value, limits);
+	if (is_named(name, "last") || is_named(name, "since"))
+		return read_start(req, name, value);
+	if (names_cursor(name) && value->len > 0 &&
+	    (req->cursor.kind == CURSOR_NONE ||
+		req->cursor.kind == CURSOR_LAST ||
+		req->cursor.kind == CURSOR_SINCE))
+		read_cursor(req, value->bytes, value->len);
+	if (is_named(name, "heartbeat") && value->len > 0) {
+		if (!is_named(value, "event"))
+			return refuse(req, HTTP_BAD_REQUEST,
+			    "heartbeat may be 'event' or be left out");
+		req->wants_heartbeat_event = true;
+	}
+	return HTTP_OK;
+}
+
+static enum http_status
+read_query(
+    struct request *req, const char *query, const struct request_limits *limits)
+{
+	enum http_status status = HTTP_OK;
+	struct buf name, value;
+	size_t len, name_len;
+
+	if (strlen(query) > QUERY_LEN_MAX)
+		return refuse(req, HTTP_URI_TOO_LONG,
+		    "the query is longer than %d bytes", QUERY_LEN_MAX);
+	buf_init(&name, QUERY_LEN_MAX);
+	buf_init(&value, QUERY_LEN_MAX);
+	for (; status == HTTP_OK && *query != '\0'; query += len) {
+		query += *query == '&';
+		len = strcspn(query, "&");
+		name_len = strcspn(query, "=&");
+		buf_reset(&name);
+		buf_reset(&value);
+		if (parse_percent(query, name_len, 1, &name) == -1 ||
+		    (name_len < len &&
+			parse_percent(query + name_len + 1, len - name_len - 1,
+			    1, &value) == -1))
+			status = refuse(req, HTTP_BAD_REQUEST,
+			    "the query holds a broken percent escape");
+		else
+			status = read_parameter(req, &name, &value, limits);
+	}
+	buf_free(&name);
+	buf_free(&value);
+	return status;
+}
+
+enum http_status
+request_parse(
+    struct request *req, char *const *env, const struct request_limits *limits)
+{
+	enum http_status status;
+	const char *value;
+
+	memset(req, 0, sizeof(*req));
+	channel_set_init(&req->asked);
+	read_variables(req, env);
+	if ((status = check_policy_variables(req, env)) != HTTP_OK ||
+	    (status = read_method(req, env)) != HTTP_OK)
+		return status;
+	value = variable(env, "HTTP_LAST_EVENT_ID");
+	if (value != NULL && value[0] != '\0')
+		read_cursor(req, value, strlen(value));
+	value = variable(env, "QUERY_STRING");
+	return value != NULL ? read_query(req, value, limits) : HTTP_OK;
+}
+
+void
+request_free(struct request *req)
+{
+	channel_set_free(&req->asked);
+}

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * CGI variables (RFC 3875 4.1) as what a client asks and what the web server
+ * says about the location.  Pure.
+ */
+#ifndef REQUEST_H
+#define REQUEST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "channel.h"
+
+enum http_status {
+	HTTP_OK = 200,
+	HTTP_NO_CONTENT = 204,
+	HTTP_BAD_REQUEST = 400,
+	HTTP_FORBIDDEN = 403,
+	HTTP_METHOD_NOT_ALLOWED = 405,
+	HTTP_CONTENT_TOO_LARGE = 413,
+	HTTP_URI_TOO_LONG = 414,
+	HTTP_NOT_IMPLEMENTED = 501,
+	HTTP_UNAVAILABLE = 503
+};
+
+enum http_method { METHOD_GET, METHOD_HEAD, METHOD_OPTIONS, METHOD_OTHER };
+
+/* Where the client wants to begin. */
+enum cursor_kind {
+	CURSOR_NONE,	 /* now */
+	CURSOR_ID,	 /* behind this id */
+	CURSOR_EARLIEST, /* with the oldest that is kept */
+	CURSOR_UNKNOWN,	 /* it named one that we never gave */
+	CURSOR_LAST,	 /* with the newest N */
+	CURSOR_SINCE	 /* with what is at most N seconds old */
+};
+
+struct cursor {
+	enum cursor_kind kind;
+	uint64_t number; /* the id, N events, or N seconds */
+};
+
+/* The longest query read; 64 names of 128 bytes, all escaped, fit. */
+#define QUERY_LEN_MAX 32768
+
+struct request {
+	enum http_method method;
+	bool accepts_stream; /* Accept names text/event-stream */
+	bool wants_heartbeat_event;
+	struct cursor cursor;
+	struct channel_set asked; /* channels of the query; may be empty */
+
+	/* borrowed from the environment; NULL if not set */
+	const char *origin;
+	const char *remote_address;
+	const char *remote_user;
+
+	/* policy of the location: what only the web server can set */
+	const char *role;
+	const char *channels;
+	const char *session_cookie;
+	const char *allow;
+	const char *sse_origin;
+	const char *sse_user;
+
+	char error[256];       /* for the client: a sentence, if not HTTP_OK */
+	bool is_misconfigured; /* error is the administrator's: log it too */
+};
+
+struct request_limits {
+	const char *prefix;  /* of Redis names; no channel begins so */
+	size_t max_channels; /* that one stream may have */
+};
+
+/*
+ * Read a NULL-terminated environment.  Returns HTTP_OK, or the status to
+ * answer with and req->error.  A SSE_* that is empty or stands twice is
+ * HTTP_FORBIDDEN (nginx sends both of an overridden variable, and a reader of
+ * the first would take the wrong one).  In any case end with request_free.
+ */
+enum http_status request_parse(
+    struct request *req, char *const *env, const struct request_limits *limits);
+
+void request_free(struct request *req);
+
+#endif

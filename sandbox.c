@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: ISC */
+/* Runs once in the parent, after the socket is open and before any child. */
+#include "sandbox.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+int
+sandbox_become(const char *user, char *error, size_t error_size)
+{
+	const struct passwd *pw = getpwnam(user);
+
+	if (pw == NULL) {
+		snprintf(
+		    error, error_size, "--user: there is no user '%s'", user);
+		return -1;
+	}
+	if (geteuid() == pw->pw_uid)
+		return 0; /* started anew by SIGHUP, or by that user */
+	if (initgroups(user, pw->pw_gid) == -1 ||
+	    setresgid(pw->pw_gid, pw->pw_gid, pw->pw_gid) == -1 ||
+	    setresuid(pw->pw_uid, pw->pw_uid, pw->pw_uid) == -1) {
+		snprintf(error, error_size, "--user: cannot become '%s': %s",
+		    user, strerror(errno));
+		return -1;
+	}
+	if (pw->pw_uid != 0 && setuid(0) == 0) {
+		snprintf(error, error_size,
+		    "--user: root could be regained; that must not be");
+		return -1;
+	}
+	return 0;
+}
+
+void
+sandbox_no_new_privileges(void)
+{
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The life of one stream: its start, replay, live events, heartbeats, checks,
+ * and its end.  Runs in the responder.
+ */
+#ifndef STREAM_H
+#define STREAM_H
+
+#include <stdbool.h>
+
+#include "client.h"
+#include "config.h"
+#include "request.h"
+#include "session.h"
+
+/* From now on SIGTERM is remembered, and arrives only while the stream waits;
+ * it must be blocked already or is blocked now. */
+void stream_catch_stop(void);
+
+/* Has SIGTERM come? */
+bool stream_is_stopping(void);
+
+/*
+ * Answer req with a stream of the session's channels, or with what there is to
+ * say if Redis is away.  Returns CLIENT_OK if the answer is to be ended
+ * properly, CLIENT_GONE if nobody reads it any more.
+ */
+enum client_result stream_run(struct client *cl, const struct config *cfg,
+    const struct request *req, const struct session *s);
+
+#endif

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: ISC
+"""Fixtures: each test has its own folder, its own Redis and its own servers,
+and fails when one of them complained unexpectedly or left a process behind."""
+import contextlib
+import os
+import signal
+import sys
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+import processes  # noqa: E402
+import sse  # noqa: E402
+import webservers  # noqa: E402
+
+
+@pytest.fixture(autouse=True)
+def alarm(request):
+    """No test hangs: SIGALRM ends it."""
+    mark = request.node.get_closest_marker("seconds")
+    seconds = mark.args[0] if mark else 60
+
+    def give_up(*_):
+        raise TimeoutError("the test took more than %d s" % seconds)
+
+    signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(seconds)
+    yield
+    signal.alarm(0)
+
+
+@pytest.fixture
+def stack():
+    """What to end, last started first."""
+    with contextlib.ExitStack() as ending:
+        yield ending
+
+
+@pytest.fixture
+def folder(alarm, stack):
+    made = processes.Folder()
+    stack.callback(made.remove)
+    return made
+
+
+@pytest.fixture
+def start_redis(folder, stack):
+    """start_redis(...) -> RedisServer with its options."""
+    def start(**options):
+        server = processes.RedisServer(folder, **options)
+        stack.callback(server.stop)
+        return server
+    return start
+
+
+@pytest.fixture
+def redis(start_redis):
+    return start_redis()
+
+
+@pytest.fixture
+def run(folder, stack):
+    """run(name, argv, ...) -> Program, stopped at the end."""
+    def start(name, argv, **more):
+        more.setdefault("check_stderr", False)
+        program = processes.Program(folder, name, argv, **more)
+        stack.callback(program.stop)
+        return program
+    return start
+
+
+@pytest.fixture
+def start_fcgi_sse(folder, stack):
+    """start_fcgi_sse(redis, *options) -> FcgiSse that accepts."""
+    def start(redis, *options, **more):
+        program = processes.FcgiSse(folder, redis, options, wait=False, **more)
+        stack.callback(program.stop)
+        return program.wait_ready()
+    return start
+
+
+@pytest.fixture
+def fcgi_sse(redis, start_fcgi_sse):
+    """An fcgi-sse with the defaults."""
+    return start_fcgi_sse(redis)
+
+
+@pytest.fixture
+def loop(stack, folder):
+    streams = sse.Loop()
+    stack.callback(streams.close)
+    return streams
+
+
+@pytest.fixture
+def web(folder, stack):
+    """web(kind, ...) -> a running web server; kinds are in webservers.py."""
+    def start(kind, *args, **more):
+        server = webservers.KINDS[kind](folder, *args, **more)
+        stack.callback(server.stop)
+        return server
+    return start

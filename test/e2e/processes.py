@@ -1,0 +1,433 @@
+# SPDX-License-Identifier: ISC
+"""The programs of a test: started in its own folder, waited for by what they
+do, ended by pid, and asked afterwards what they had to say on stderr."""
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import urllib.parse
+
+import redis as redis_client
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+FCGI_SSE_BIN = os.path.abspath(os.environ.get("FCGI_SSE_BIN", os.path.join(TOP, "fcgi-sse")))
+SSE_PUBLISH_BIN = os.path.abspath(
+    os.environ.get("SSE_PUBLISH_BIN", os.path.join(TOP, "sse-publish")))
+
+SANITIZER = re.compile(r"(?:Address|Leak|Thread|Memory|UndefinedBehavior)Sanitizer"
+                       r"|runtime error:|stack smashing|free\(\): |malloc\(\): |Assertion .*failed")
+# What an error or a warning of ours looks like; info and debug may always come.
+COMPLAINT = re.compile(r"^fcgi-sse\[\d+\][^:]*: (?:error|warn): ")
+USUAL = [
+    r"root",  # running as root without --user
+    r"\*.*Redis|Redis.*\*",  # --record=* where other clients publish too
+]
+
+
+def wait_until(condition, seconds=10, what="a condition"):
+    deadline = time.monotonic() + seconds
+    while True:
+        result = condition()
+        if result:
+            return result
+        if time.monotonic() > deadline:
+            raise AssertionError(
+                "waited %s s in vain for %s" % (seconds, what() if callable(what) else what))
+        time.sleep(0.005)
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def port_listens(port):
+    """Is the port open?  From the kernel: a connect would be a client."""
+    wanted = ":%04X" % port
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        try:
+            with open(table) as lines:
+                for line in lines:
+                    fields = line.split()
+                    if fields[1].endswith(wanted) and fields[3] == "0A":
+                        return True
+        except FileNotFoundError:
+            pass
+    return False
+
+
+def unix_socket_listens(path):
+    with open("/proc/net/unix") as lines:
+        return any(line.split()[3] == "00010000" and line.rstrip().endswith(" " + path)
+                   for line in lines)
+
+
+# ---- /proc
+
+def pids():
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
+def _status(pid):
+    """(state, ppid) or None when it is gone."""
+    try:
+        with open("/proc/%d/stat" % pid) as f:
+            fields = f.read().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return fields[0], int(fields[1])
+
+
+def alive(pid):
+    status = _status(pid)
+    return status is not None and status[0] not in "ZX"
+
+
+def children_of(parent):
+    found = []
+    for pid in pids():
+        status = _status(pid)
+        if status and status[1] == parent and status[0] not in "ZX":
+            found.append(pid)
+    return sorted(found)
+
+
+def descriptors_of(pid):
+    return len(os.listdir("/proc/%d/fd" % pid))
+
+
+def memory_peak_kb(pid):
+    with open("/proc/%d/status" % pid) as lines:
+        for line in lines:
+            if line.startswith("VmHWM"):
+                return int(line.split()[1])
+    return 0
+
+
+def processes_mentioning(text):
+    """Processes whose command line or environment names this folder."""
+    found = []
+    needle = text.encode()
+    for pid in pids():
+        if pid == os.getpid():
+            continue
+        try:
+            with open("/proc/%d/cmdline" % pid, "rb") as f:
+                cmdline = f.read()
+            with open("/proc/%d/environ" % pid, "rb") as f:
+                environ = f.read()
+        except OSError:
+            continue
+        if (needle in cmdline or needle in environ) and alive(pid):
+            found.append((pid, cmdline.replace(b"\0", b" ").decode("utf-8", "replace")))
+    return found
+
+
+# ---- programs
+
+class Folder:
+    """A short temporary folder (socket paths end at 107 bytes) that knows at
+    the end whether a process of the test is left."""
+
+    def __init__(self):
+        self.path = tempfile.mkdtemp(prefix="sse-e2e-", dir="/tmp")
+        os.chmod(self.path, 0o755)
+
+    def __truediv__(self, name):
+        return os.path.join(self.path, name)
+
+    def write(self, name, text, mode=0o644):
+        path = self / name
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w" if isinstance(text, str) else "wb") as f:
+            f.write(text)
+        os.chmod(path, mode)
+        return path
+
+    def remove(self):
+        left = []
+        try:
+            wait_until(lambda: not processes_mentioning(self.path), 3)
+        except AssertionError:
+            left = processes_mentioning(self.path)
+            for pid, _ in left:
+                os.kill(pid, signal.SIGKILL)
+        shutil.rmtree(self.path, ignore_errors=True)
+        assert not left, "processes left behind: %r" % left
+
+
+class Program:
+    """One process of ours, its output in files of the folder."""
+
+    count = 0
+
+    def __init__(self, folder, name, argv, *, env=None, stdin=subprocess.DEVNULL,
+                 check_stderr=True, cwd=None, **more):
+        Program.count += 1
+        self.folder, self.name, self.argv = folder, name, argv
+        self.check_stderr = check_stderr
+        self.expected_log = list(USUAL)
+        self.stdout_path = folder / ("%s.%d.out" % (name, Program.count))
+        self.stderr_path = folder / ("%s.%d.err" % (name, Program.count))
+        full_env = {k: v for k, v in os.environ.items() if not k.startswith(("FCGI_SSE_", "SSE_"))}
+        full_env["SSE_E2E_FOLDER"] = folder.path
+        full_env.update(env or {})
+        with open(self.stdout_path, "wb") as out, open(self.stderr_path, "wb") as err:
+            self.process = subprocess.Popen(
+                argv, env=full_env, stdin=stdin, stdout=more.pop("stdout", out),
+                stderr=more.pop("stderr", err), cwd=cwd or folder.path, **more)
+        self.pid = self.process.pid
+
+    def stdout(self):
+        with open(self.stdout_path, "rb") as f:
+            return f.read()
+
+    def stderr(self):
+        with open(self.stderr_path, encoding="utf-8", errors="replace") as f:
+            return f.read()
+
+    def expect_log(self, *patterns):
+        """Complaints that this test provokes."""
+        self.expected_log += patterns
+        return self
+
+    def wait_log(self, pattern, seconds=10):
+        """Wait for a line on stderr; it is expected from then on."""
+        self.expect_log(pattern)
+        return wait_until(lambda: re.search(pattern, self.stderr()), seconds,
+                          lambda: "%r in the log:\n%s" % (pattern, self.stderr()))
+
+    def running(self):
+        return self.process.poll() is None
+
+    def wait(self, seconds=10):
+        wait_until(lambda: not self.running(), seconds, "%s to end" % self.name)
+        return self.process.returncode
+
+    def ready(self, condition, seconds=10):
+        wait_until(lambda: condition() or not self.running(), seconds,
+                   lambda: "%s to be ready:\n%s" % (self.name, self.stderr()))
+        assert self.running(), "%s ended with %s:\n%s" % (
+            self.name, self.process.returncode, self.stderr())
+        return self
+
+    def signal(self, number):
+        if self.running():
+            os.kill(self.pid, number)
+
+    def kill(self):
+        self.signal(signal.SIGKILL)
+        self.process.wait()
+
+    def stop(self, seconds=15):
+        """SIGTERM, and what it had to say."""
+        if self.running():
+            self.signal(signal.SIGTERM)
+            try:
+                self.wait(seconds)
+            except AssertionError:
+                self.kill()
+                raise
+        self.check_log()
+
+    def check_log(self):
+        if not self.check_stderr:
+            return
+        unexpected = []
+        for line in self.stderr().splitlines():
+            complaint = SANITIZER.search(line) or COMPLAINT.search(line)
+            if complaint and not any(re.search(p, line, re.I) for p in self.expected_log):
+                unexpected.append(line)
+        assert not unexpected, "%s said on stderr:\n%s" % (self.name, "\n".join(unexpected))
+
+
+class RedisServer:
+    """A private Redis on a Unix socket (and on a port when a test asks)."""
+
+    def __init__(self, folder, *, port=0, appendonly=False, extra=()):
+        self.folder, self.port, self.appendonly = folder, port, appendonly
+        self.extra = list(extra)
+        self.path = folder / "redis.sock"
+        self.data = folder / "redis-data"
+        os.makedirs(self.data, exist_ok=True)
+        self.program = None
+        self.password = None
+        self._client = None
+        self.start()
+
+    @property
+    def url(self):
+        return "unix://" + self.path
+
+    @property
+    def client(self):
+        """A redis-py client of the test; no connection is kept over a restart."""
+        if self._client is None:
+            self._client = redis_client.Redis(unix_socket_path=self.path, password=self.password)
+        return self._client
+
+    def start(self):
+        argv = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1",
+                "--unixsocket", self.path, "--unixsocketperm", "777", "--dir", self.data,
+                "--save", "", "--appendonly", "yes" if self.appendonly else "no",
+                "--appendfsync", "always", "--daemonize", "no", "--logfile", "",
+                "--hz", "50"] + self.extra
+        if os.path.exists(self.path):
+            os.unlink(self.path)  # a killed Redis leaves it
+        self.program = Program(self.folder, "redis", argv, check_stderr=False)
+        self.program.ready(self._answers)
+        return self
+
+    def _answers(self):
+        try:
+            redis_client.Redis(unix_socket_path=self.path, socket_timeout=5,
+                               password=self.password).ping()
+        except redis_client.exceptions.AuthenticationError:
+            return True
+        except redis_client.exceptions.ResponseError as err:
+            return "NOAUTH" in str(err)
+        except (OSError, redis_client.exceptions.RedisError):
+            return False
+        return True
+
+    def stop(self):
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+        self.program.kill()
+
+    def restart(self, *, empty=False):
+        self.stop()
+        if empty:
+            shutil.rmtree(self.data)
+            os.makedirs(self.data)
+        return self.start()
+
+    # what streams and publishers leave there
+    def channel_subscribers(self, channel):
+        return self.client.pubsub_numsub(channel)[0][1]
+
+    def clients(self, type_=None):
+        return [c for c in self.client.client_list(type_)]
+
+    def cli(self, *argv, stdin=None):
+        return subprocess.run(["redis-cli", "-s", self.path, *argv], input=stdin, check=True,
+                              stdout=subprocess.PIPE, timeout=60).stdout
+
+    def publish(self, channel, payload):
+        return self.client.publish(channel, payload)
+
+
+def redis_pipe(commands):
+    """The commands (sequences of str or bytes) as `redis-cli --pipe` reads them."""
+    out = []
+    for command in commands:
+        out.append(b"*%d\r\n" % len(command))
+        for arg in command:
+            arg = arg if isinstance(arg, bytes) else arg.encode()
+            out.append(b"$%d\r\n%s\r\n" % (len(arg), arg))
+    return b"".join(out)
+
+
+class FcgiSse(Program):
+    """The responder's parent."""
+
+    speaks = "fcgi"
+
+    def __init__(self, folder, redis, options=(), *, env=None, socket_path=None, port=None,
+                 argv=None, recorder=True, wait=True, **more):
+        count = Program.count
+        options = [*options]
+        given = {o.split("=")[0] for o in options}
+        self.socket_path = None if port else socket_path or folder / ("sse%d.sock" % count)
+        self.address = ("127.0.0.1", port) if port else self.socket_path
+        self.records = recorder and not any(o == "--record=none" for o in options)
+        self.redis = redis
+        if argv is None:
+            place = ["--port=%d" % port] if port else [
+                "--socket=" + self.socket_path, "--socket-mode=0666"]
+            argv = [FCGI_SSE_BIN] + place
+            if redis is not None and "--redis" not in given and "FCGI_SSE_REDIS" not in (env or {}):
+                argv.append("--redis=" + redis.url)
+            if "--drain" not in given:
+                argv.append("--drain=1")
+            argv += options
+        super().__init__(folder, "fcgi-sse", argv, env=env, **more)
+        self.recorder_pid = None
+        if wait:
+            self.wait_ready()
+
+    def wait_ready(self):
+        if self.socket_path:
+            self.ready(lambda: unix_socket_listens(self.socket_path)
+                       or os.path.exists(self.socket_path))
+        else:
+            self.ready(lambda: port_listens(self.address[1]))
+        if self.records and self.redis is not None:
+            self.ready(lambda: children_of(self.pid))
+            self.recorder_pid = children_of(self.pid)[0]
+            self.ready(lambda: self.redis.client.exists("sse:recorder"))
+        return self
+
+    def children(self):
+        return children_of(self.pid)
+
+    def responders(self):
+        """The children that serve a client."""
+        return [pid for pid in self.children() if pid != self.recorder_pid]
+
+    def wait_responders(self, count, seconds=10):
+        return wait_until(lambda: len(self.responders()) == count or None, seconds,
+                          lambda: "%d responders, there are %r" % (count, self.responders()))
+
+    def kill_responders(self, number=signal.SIGKILL):
+        for pid in self.responders():
+            os.kill(pid, number)
+
+
+def redis_environment(redis):
+    return {"FCGI_SSE_REDIS": redis.url}
+
+
+def sse_publish(redis, *argv, stdin=None, env=None, check=True, timeout=60):
+    """Run sse-publish; return the completed process (bytes)."""
+    full_env = {k: v for k, v in os.environ.items() if not k.startswith(("FCGI_SSE_", "SSE_"))}
+    if redis is not None:
+        full_env.update(redis_environment(redis))
+    full_env.update(env or {})
+    done = subprocess.run([SSE_PUBLISH_BIN, *argv], input=stdin, env=full_env, timeout=timeout,
+                          stdin=subprocess.DEVNULL if stdin is None else None,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert not SANITIZER.search(done.stderr.decode("utf-8", "replace")), done.stderr.decode()
+    if check:
+        assert done.returncode == 0 and done.stderr == b"", done
+    return done
+
+
+def publish_ids(redis, *argv, **more):
+    """Run sse-publish and return the ids that it printed."""
+    return [int(i) for i in re.findall(rb"\d{15,}", sse_publish(redis, *argv, **more).stdout)]
+
+
+def history(redis, channel, prefix="sse:"):
+    """The records kept of a channel: a list of (id, prev, origin, frame)."""
+    records = []
+    for raw in redis.client.lrange(prefix + "history:" + channel, 0, -1):
+        head, _, frame = raw.partition(b"\n")
+        id_, prev, origin = head.split(b" ")
+        assert frame.startswith(b"id: " + id_ + b"\n") and frame.endswith(b"\n\n"), raw
+        records.append((int(id_), int(prev), origin.decode(), frame))
+    return records
+
+
+def clock(redis, prefix="sse:"):
+    return int(redis.client.get(prefix + "clock") or 0)
+
+
+def quote(text):
+    return urllib.parse.quote(text, safe="")

@@ -1,0 +1,225 @@
+# SPDX-License-Identifier: ISC
+"""The live path: what is published arrives, once and in order, in clients
+behind real web servers; and what a stream says while nothing is published."""
+import time
+
+import pytest
+
+from processes import clock, publish_ids, redis_pipe, sse_publish, wait_until
+
+SERVERS = ["nginx-example", "lighttpd-example"]
+EVERYWHERE = SERVERS + ["direct", "lighttpd-bin-path"]
+
+
+@pytest.fixture
+def where(request, redis, start_fcgi_sse, web):
+    """The place to ask, for tests that run through several web servers."""
+    if request.param == "lighttpd-bin-path":
+        server = web(request.param, redis, "--heartbeat=1")
+        wait_until(lambda: redis.client.exists("sse:recorder"), 10, "the recorder")
+        return server
+    fcgi_sse = start_fcgi_sse(redis, "--heartbeat=1")
+    return fcgi_sse if request.param == "direct" else web(request.param, fcgi_sse)
+
+
+@pytest.mark.parametrize("where", EVERYWHERE, indirect=True)
+def test_each_way_of_publishing(redis, loop, where):
+    """An event arrives by redis-cli PUBLISH of a pair, of plain text, and by sse-publish."""
+    stream = loop.live(where, "all")
+    redis.cli("PUBLISH", "all", '["message","{\\"type\\":\\"foo\\"}"]')
+    assert stream.wait_data(1) == ['{"type":"foo"}']
+    redis.cli("PUBLISH", "all", "just text")
+    stream.wait_data(2)
+    ids = publish_ids(redis, "--event=news", "all", "by sse-publish")
+    stream.wait_data(3)
+    assert [(e.type, e.data) for e in stream.events] == [
+        ("message", '{"type":"foo"}'), ("message", "just text"), ("news", "by sse-publish")]
+    assert [int(stream.events[2].id)] == ids
+    seen = [int(e.id) for e in stream.events]
+    assert seen == sorted(set(seen)), "ids grow strictly"
+
+
+@pytest.mark.parametrize("where", ["nginx-example", "lighttpd-example", "direct"], indirect=True)
+def test_headers(loop, where):
+    """The response's headers keep proxies and caches out of the way, and are tornado-sse's."""
+    stream = loop.live(where, "all")
+    assert stream.headers["content-type"].replace(" ", "").lower() == "text/event-stream;charset=utf-8"
+    assert {"no-cache", "no-transform"} <= {
+        v.strip() for v in stream.headers["cache-control"].split(",")}
+    assert stream.headers["access-control-allow-origin"] == "*"
+    if where.speaks == "fcgi":
+        assert stream.headers["x-accel-buffering"] == "no"
+
+
+def test_first_blocks_are_retry_and_floor(redis, fcgi_sse, loop):
+    """A stream begins with retry: and a block of only id: FLOOR, which is the clock."""
+    [first] = publish_ids(redis, "all", "before")
+    stream = loop.live(fcgi_sse, "all")
+    assert stream.retry_ms == 3000
+    assert stream.floor == str(first) == str(clock(redis))
+    stream.wait_for(lambda s: s.last_id == str(first))
+    assert stream.all_events == []
+
+
+def test_floor_in_an_empty_store(fcgi_sse, loop, redis):
+    """Where nothing was ever published FLOOR is 0, and a resume from it is exact."""
+    stream = loop.live(fcgi_sse, "all")
+    assert stream.floor == "0" and stream.last_id == "0"
+    stream.close()
+    redis.publish("all", "missed")
+    again = loop.live(fcgi_sse, "all", last_event_id=stream.last_id)
+    assert again.wait_data(1) == ["missed"] and not again.resets
+
+
+def test_retry_option(redis, start_fcgi_sse, loop):
+    """--retry is what retry: says."""
+    assert loop.live(start_fcgi_sse(redis, "--retry=1234"), "all").retry_ms == 1234
+
+
+def test_default_channel(redis, fcgi_sse, loop):
+    """Without ?channels= it is the channel "sse"."""
+    stream = loop.live(fcgi_sse)
+    redis.publish("other", "no")
+    redis.publish("sse", "yes")
+    assert stream.wait_data(1) == ["yes"]
+
+
+@pytest.mark.parametrize("query", [
+    "channels=all,foo", "channels=all&channels=foo", "channels=%20all%20,%20foo",
+    "channels=all%2Cfoo", "channels=+all,foo+", "x=1&channels=all,foo&y=2", "channels=all,foo,all"])
+def test_channels_parameter(redis, fcgi_sse, loop, query):
+    """channels: comma-separated, percent-decoded, blanks stripped, may be repeated; no event twice."""
+    stream = loop.live(fcgi_sse, query=query)
+    for channel, text in [("all", "one"), ("foo", "two"), ("other", "no"), ("all", "three")]:
+        publish_ids(redis, channel, text)
+    assert stream.wait_data(3) == ["one", "two", "three"]
+
+
+def test_channel_in_utf8(redis, fcgi_sse, loop):
+    """A channel's name is UTF-8."""
+    stream = loop.live(fcgi_sse, "größe€")
+    publish_ids(redis, "größe€", "angekommen")
+    redis.publish("größe€", "auch")
+    assert stream.wait_data(2) == ["angekommen", "auch"]
+
+
+def test_heartbeat_comment(redis, start_fcgi_sse, loop):
+    """In silence a comment comes each heartbeat interval, and moves nothing."""
+    stream = loop.live(start_fcgi_sse(redis, "--heartbeat=1"), "all")
+    before = stream.last_id
+    at_first = len(stream.comments)
+    stream.wait_for(lambda s: len(s.comments) >= at_first + 3)
+    assert stream.last_id == before and not stream.all_events
+
+
+def test_heartbeat_event(redis, start_fcgi_sse, loop):
+    """?heartbeat=event: an event with the interval as data and no id, also in the first block."""
+    stream = loop.live(start_fcgi_sse(redis, "--heartbeat=1"), "all", query={"heartbeat": "event"})
+    stream.wait_for(lambda s: len(s.all_events) >= 3)
+    assert {(e.type, e.data, e.id) for e in stream.all_events} == {("stream-heartbeat", "1", None)}
+    publish_ids(redis, "all", "x")
+    assert stream.wait_data(1) == ["x"]
+    first = loop.live(start_fcgi_sse(redis, "--heartbeat=600"), "all", query={"heartbeat": "event"})
+    first.wait_for(lambda s: s.all_events)
+    assert first.all_events[0][:3] == ("stream-heartbeat", "600", None)
+
+
+def test_max_lifetime(redis, start_fcgi_sse, loop):
+    """A stream ends by itself after --max-lifetime give or take ten per cent, cleanly."""
+    fcgi_sse = start_fcgi_sse(redis, "--max-lifetime=2")
+    streams = [loop.live(fcgi_sse, "all") for _ in range(4)]
+    began = time.monotonic()
+    streams[0].wait_for(lambda s: s.ended)
+    assert time.monotonic() - began > 1.5
+    for stream in streams:
+        assert stream.wait_end(5).ended == "clean"
+    fcgi_sse.wait_responders(0)
+
+
+def test_one_redis_connection_a_stream(redis, start_fcgi_sse, loop):
+    """Each stream has one connection to Redis, and none is left when it is gone."""
+    fcgi_sse = start_fcgi_sse(redis)
+    before = len(redis.clients())
+    streams = [loop.live(fcgi_sse, "all") for _ in range(10)]
+    assert len(redis.clients()) == before + 10
+    assert redis.client.pubsub_numsub("sse:event:all")[0][1] == 10
+    for stream in streams:
+        stream.close()
+    wait_until(lambda: len(redis.clients()) == before, 5, "the connections to go")
+    fcgi_sse.wait_responders(0)
+
+
+def check_burst(streams, plain, recorded):
+    """Each subscriber has each event once, each channel in order."""
+    for stream in streams:
+        assert not stream.resets
+        by_channel = {"p": [], "r": []}
+        for event in stream.events:
+            by_channel[event.data[0]].append(event.data)
+        assert by_channel["p"] == plain
+        assert by_channel["r"] == recorded
+        ids = [int(e.id) for e in stream.events]
+        assert ids == sorted(set(ids))
+
+
+@pytest.mark.seconds(180)
+@pytest.mark.parametrize("where", ["direct", "nginx-example"], indirect=True)
+def test_burst_to_fifty_subscribers(redis, run, folder, loop, where):
+    """50 subscribers, 10,000 events as fast as Redis takes them, half by plain PUBLISH: once, in order."""
+    count, subscribers = 5000, 50
+    streams = [loop.live(where, "plain,recorded") for _ in range(subscribers)]
+    for stream in streams:
+        stream.keep_raw = False
+    plain = ["p%d" % i for i in range(count)]
+    recorded = ["r%d %s" % (i, "x" * 80) for i in range(count)]
+    commands = folder.write("pipe", redis_pipe(("PUBLISH", "plain", text) for text in plain))
+    lines = folder.write("lines", "\n".join(recorded) + "\n")
+    from processes import SSE_PUBLISH_BIN, redis_environment
+    with open(commands, "rb") as one, open(lines, "rb") as other:
+        pipe = run("redis-cli", ["redis-cli", "-s", redis.path, "--pipe"], stdin=one)
+        publish = run("sse-publish", [SSE_PUBLISH_BIN, "--lines", "recorded"], stdin=other,
+                      env=redis_environment(redis))
+    for stream in streams:
+        stream.wait_data(2 * count, 120)
+    assert pipe.wait() == 0 and publish.wait() == 0
+    check_burst(streams, plain, recorded)
+
+
+def test_two_channels_in_one_publish(redis, fcgi_sse, loop):
+    """sse-publish a,b: both channels have the event."""
+    one, two = loop.live(fcgi_sse, "a"), loop.live(fcgi_sse, "b")
+    sse_publish(redis, "a,b", "both")
+    assert one.wait_data(1) == two.wait_data(1) == ["both"]
+
+
+@pytest.mark.parametrize("where", SERVERS, indirect=True)
+def test_leaver_is_noticed_in_silence(redis, loop, where):
+    """Behind nginx and the lighttpd example a leaver is noticed within a second, nothing being published."""
+    stream = loop.live(where, "all")
+    assert redis.channel_subscribers("sse:event:all") == 1
+    stream.close()
+    wait_until(lambda: redis.channel_subscribers("sse:event:all") == 0, 1, "the leaver to be noticed")
+
+
+@pytest.mark.seconds(180)
+def test_a_thousand_leave_nothing_behind(redis, start_fcgi_sse, web, loop):
+    """After 1,000 connects and leaves, processes, descriptors and Redis clients are what they were."""
+    from processes import descriptors_of
+    fcgi_sse = start_fcgi_sse(redis)
+    nginx = web("nginx-example", fcgi_sse)
+
+    def count():
+        return (len(fcgi_sse.children()), descriptors_of(fcgi_sse.pid), len(redis.clients()))
+
+    loop.live(nginx, "all").close()
+    fcgi_sse.wait_responders(0)
+    before = count()
+    for round_ in range(20):
+        where = nginx if round_ % 2 else fcgi_sse
+        streams = [loop.open(where, "all") for _ in range(50)]
+        for number, stream in enumerate(streams):
+            if number % 3:  # the others leave before they have an answer
+                stream.wait_open()
+            stream.close()
+    fcgi_sse.wait_responders(0, 20)
+    wait_until(lambda: count() == before, 5, lambda: "%r, is %r" % (before, count()))
