@@ -215,7 +215,7 @@ subscribe(struct recorder *r)
 	size_t lens[PATTERNS_MAX + 1] = { 10 }, i;
 	char alive[88];
 	const char *control[] = { "SUBSCRIBE", r->control, alive };
-	struct answer a;
+	struct answer a, count;
 
 	snprintf(alive, sizeof(alive), "%s:alive", r->control);
 	for (i = 0; i < r->npatterns; i++) {
@@ -236,8 +236,7 @@ subscribe(struct recorder *r)
 						   : redis_conn_error(r->conn));
 			return -1;
 		}
-		i += a.number == 3 &&
-		     redis_answer_item(&a, 2, &a) == ANSWER_NUMBER;
+		i += redis_answer_item(&a, 2, &count) == ANSWER_NUMBER;
 	}
 	return 0;
 }
