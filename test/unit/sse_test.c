@@ -354,6 +354,19 @@ records(void **state)
 	}
 }
 
+/* what record_parse must not touch when there is no record */
+static const struct record untouched = {
+	.id = 77, .prev = 66, .frame_len = 55
+};
+
+static bool
+is_untouched(const struct record *rec)
+{
+	return rec->id == 77 && rec->prev == 66 && rec->origin == 0 &&
+	       rec->frame == NULL && rec->frame_len == 55 &&
+	       rec->body == NULL && rec->body_len == 0;
+}
+
 #define FRAME "id: 12\ndata: x\n\n"
 
 static void
@@ -402,17 +415,15 @@ no_records(void **state)
 		S("99999999999999999999999999999999999999 5 p\n" FRAME),
 		S("1111111111111111111111111111111111111111"),
 	};
-	struct record rec, was;
+	struct record rec = untouched;
 	size_t i;
 	char *copy;
 
 	(void)state;
-	memset(&was, 0x55, sizeof(was));
-	memcpy(&rec, &was, sizeof(rec));
 	for (i = 0; i < ROWS(table); i++) {
 		copy = exact_copy(table[i]);
 		if (record_parse(&rec, copy, table[i].len) != -1 ||
-		    memcmp(&rec, &was, sizeof(rec)) != 0)
+		    !is_untouched(&rec))
 			fail_msg("<%s> is taken", table[i].p);
 		if (record_has_header(copy, table[i].len))
 			fail_msg("<%s> has a header", table[i].p);
@@ -444,17 +455,15 @@ bad_frames(void **state)
 		S("12 5 p\nID: 12\ndata: x\n\n"),
 		S("12 5 p\nid"),
 	};
-	struct record rec, was;
+	struct record rec = untouched;
 	size_t i;
 	char *copy;
 
 	(void)state;
-	memset(&was, 0x55, sizeof(was));
-	memcpy(&rec, &was, sizeof(rec));
 	for (i = 0; i < ROWS(table); i++) {
 		copy = exact_copy(table[i]);
 		if (record_parse(&rec, copy, table[i].len) != -1 ||
-		    memcmp(&rec, &was, sizeof(rec)) != 0)
+		    !is_untouched(&rec))
 			fail_msg("<%s> is taken", table[i].p);
 		if (!record_has_header(copy, table[i].len))
 			fail_msg("<%s> has no header", table[i].p);
