@@ -12,7 +12,7 @@
 int
 parse_u64(const char *p, size_t len, uint64_t max, uint64_t *n)
 {
-	uint64_t sum = 0, digit;
+	uint64_t sum = 0, digit, tens_max = max / 10, last_max = max % 10;
 	size_t i;
 
 	if (len == 0)
@@ -21,7 +21,7 @@ parse_u64(const char *p, size_t len, uint64_t max, uint64_t *n)
 		if (p[i] < '0' || p[i] > '9')
 			return -1;
 		digit = (uint64_t)(p[i] - '0');
-		if (digit > max || sum > (max - digit) / 10)
+		if (sum > tens_max || (sum == tens_max && digit > last_max))
 			return -1;
 		sum = sum * 10 + digit;
 	}

@@ -37,7 +37,7 @@ put_data(struct buf *b, const char *p, size_t len)
 	const char *end, *cr = NULL, *lf = NULL, *line_end;
 
 	if (len == 0)
-		return buf_puts(b, "data: \n");
+		return buf_puts(b, "data: \n"); /* p may be NULL */
 	end = p + len;
 	for (;;) {
 		cr = find_next(cr, p, end, '\r');

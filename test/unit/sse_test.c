@@ -217,6 +217,20 @@ frames_join(void **state)
 }
 
 static void
+nothing(void **state)
+{
+	/* an event without an address is an empty message */
+	struct event ev = { .name = NULL };
+	struct buf b;
+
+	(void)state;
+	buf_init(&b, ROOMY);
+	assert_int_equal(sse_put_event(&b, &ev), 0);
+	assert_true(is_equal(b.bytes, b.len, (struct str)S("data: \n\n")));
+	buf_free(&b);
+}
+
+static void
 refused_names(void **state)
 {
 	/* a name that event.h refuses leaves the buffer as it was */
@@ -517,6 +531,7 @@ main(void)
 		cmocka_unit_test(frames),
 		cmocka_unit_test(frames_read_back),
 		cmocka_unit_test(frames_join),
+		cmocka_unit_test(nothing),
 		cmocka_unit_test(refused_names),
 		cmocka_unit_test(full_buffer),
 		cmocka_unit_test(many_lines),
