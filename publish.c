@@ -1,9 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/*
- * The words of the EVAL.  EVAL each time, not EVALSHA: Redis finds the script
- * by its hash either way, and there is no NOSCRIPT to handle in the middle of
- * a pipeline after a restart.
- */
+/* The words of a call of publish.lua. */
 #include "publish.h"
 
 #include <stdio.h>
@@ -64,7 +60,7 @@ publish_append(struct redis_conn *c, const char *prefix,
     const struct channel_set *channels, const char *frame, size_t frame_len,
     const struct publish_lease *lease)
 {
-	const size_t nwords = 3 + 4 + 2 * channels->n + 5 + channels->n;
+	const size_t nwords = 1 + 4 + 2 * channels->n + 5 + channels->n;
 	char *names = malloc((6 + 2 * channels->n) * NAME_SIZE);
 	struct words w = { calloc(nwords, sizeof(*w.argv)),
 		calloc(nwords, sizeof(*w.lens)), 0, names };
@@ -77,8 +73,6 @@ publish_append(struct redis_conn *c, const char *prefix,
 	if (lease != NULL)
 		snprintf(
 		    seq, sizeof(seq), "%llu", (unsigned long long)lease->seq);
-	add(&w, "EVAL", 4);
-	add(&w, lua_publish, strlen(lua_publish));
 	add_keys(&w, prefix, channels);
 	add_name(&w, prefix, "event:", "");
 	add(&w, lease != NULL ? "r" : "p", 1);
@@ -88,7 +82,8 @@ publish_append(struct redis_conn *c, const char *prefix,
 	add(&w, frame, frame_len);
 	for (i = 0; i < channels->n; i++)
 		add(&w, channels->items[i].name, channels->items[i].len);
-	failed = redis_conn_append(c, w.argc, w.argv, w.lens);
+	failed =
+	    redis_conn_append_script(c, &lua_publish, w.argc, w.argv, w.lens);
 out:
 	free(w.argv);
 	free(w.lens);
@@ -101,7 +96,7 @@ publish_error_passes(const char *text)
 {
 	static const char *const passing[] = { "OOM", "READONLY", "LOADING",
 		"MISCONF", "MASTERDOWN", "NOREPLICAS", "BUSY", "TRYAGAIN",
-		"CLUSTERDOWN", "UNKILLABLE" };
+		"CLUSTERDOWN", "NOSCRIPT" };
 	size_t i, len = strcspn(text, " ");
 
 	for (i = 0; i < sizeof(passing) / sizeof(passing[0]); i++)

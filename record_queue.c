@@ -172,14 +172,14 @@ static int
 append_lease(struct record_queue *q, const char *verb, const char *token)
 {
 	char seq[24], ms[16], attempt[24];
-	const char *argv[] = { "EVAL", lua_lease, "1", q->lease_key, verb,
-		token, q->cfg->record, seq, ms, attempt };
+	const char *argv[] = { "1", q->lease_key, verb, token, q->cfg->record,
+		seq, ms, attempt };
 
 	snprintf(seq, sizeof(seq), "%llu", (unsigned long long)q->recorded);
 	snprintf(ms, sizeof(ms), "%d", LEASE_MS);
 	snprintf(
 	    attempt, sizeof(attempt), "%llu", (unsigned long long)++q->attempt);
-	return redis_conn_append(q->conn, 10, argv, NULL);
+	return redis_conn_append_script(q->conn, &lua_lease, 8, argv, NULL);
 }
 
 static void

@@ -6,6 +6,7 @@
 #include "redis_conn.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,7 @@
 struct redis_conn {
 	redisContext *context;
 	redisReply *reply; /* what the last answer borrows from */
+	const struct redis_script *known; /* its text is in the buffer */
 };
 
 static struct timeval
@@ -153,10 +155,40 @@ redis_conn_append(
 }
 
 int
+redis_conn_append_script(struct redis_conn *c,
+    const struct redis_script *script, int argc, const char *const *argv,
+    const size_t *lens)
+{
+	const char **words = calloc((size_t)argc + 2, sizeof(*words));
+	size_t *word_lens = calloc((size_t)argc + 2, sizeof(*word_lens));
+	bool is_known = c->known == script;
+	int failed = -1, i;
+
+	if (words == NULL || word_lens == NULL)
+		goto out;
+	words[0] = is_known ? "EVALSHA" : "EVAL";
+	words[1] = is_known ? script->sha1 : script->text;
+	word_lens[0] = strlen(words[0]);
+	word_lens[1] = is_known ? 40 : script->len;
+	for (i = 0; i < argc; i++) {
+		words[i + 2] = argv[i];
+		word_lens[i + 2] = lens != NULL ? lens[i] : strlen(argv[i]);
+	}
+	failed = redis_conn_append(c, argc + 2, words, word_lens);
+	if (!failed)
+		c->known = script;
+out:
+	free(words);
+	free(word_lens);
+	return failed;
+}
+
+int
 redis_conn_flush(struct redis_conn *c)
 {
 	int done = 0;
 
+	c->known = NULL;
 	while (!done)
 		if (redisBufferWrite(c->context, &done) != REDIS_OK)
 			return -1;

@@ -15,9 +15,9 @@
 #include <hiredis/hiredis.h>
 
 #include "buf.h"
-#include "lua_snapshot.h"
 #include "parse.h"
 #include "redis_conn.h"
+#include "lua_snapshot.h"
 
 #define NAME_SIZE (64 + 16 + CHANNEL_LEN_MAX + 1) /* prefix, kind, channel */
 
@@ -100,7 +100,7 @@ build_eval(struct redis_sub *sub, char **at)
 	int nkeys;
 
 	words_add(w, "EVAL", 4);
-	words_add(w, lua_snapshot, strlen(lua_snapshot));
+	words_add(w, lua_snapshot.text, lua_snapshot.len);
 	nkeys = snprintf(*at, NAME_SIZE, "%zu", 4 + 2 * sub->channels->n);
 	words_add(w, *at, (size_t)nkeys);
 	*at += nkeys + 1;
