@@ -102,15 +102,17 @@ answer(struct client *cl, const struct config *cfg, enum admission admission)
 	struct session ses = { .is_open = false };
 	enum http_status status;
 	enum client_result result;
+	bool has_large_body;
 
 	status = request_parse(&req, client_env(cl), &limits);
+	has_large_body = client_skip_body(cl, BODY_LEN_MAX) == -1;
 	if (client_env_is_cut(cl))
 		result = refuse(cl, &req, NULL, HTTP_FORBIDDEN,
 		    "the list of FastCGI parameters came cut short", true);
 	else if (status != HTTP_OK)
 		result = refuse(
 		    cl, &req, NULL, status, req.error, req.is_misconfigured);
-	else if (client_skip_body(cl, BODY_LEN_MAX) == -1)
+	else if (has_large_body)
 		result = refuse(cl, &req, NULL, HTTP_CONTENT_TOO_LARGE,
 		    "a stream is asked for without a body", false);
 	else if ((status = session_open(&ses, &req, &limits)) != HTTP_OK)
@@ -229,12 +231,19 @@ fail(int code, const char *sentence)
 static const char *
 contradiction(const struct config *cfg)
 {
+	const char *p;
+	int n = 1;
+
 	if (cfg->socket_path != NULL && cfg->port != 0)
 		return "give --socket or --port, not both";
 	if (strcmp(cfg->record, "none") == 0 &&
 	    (cfg->history_count | cfg->history_age_s | cfg->history_bytes) != 0)
 		return "--history-count, -age and -bytes are written to Redis "
 		       "by the recorder: give them where --record is not none";
+	for (p = cfg->record; (p = strchr(p, ',')) != NULL; p++)
+		n++;
+	if (n > RECORD_PATTERNS_MAX)
+		return "--record: more than 64 patterns";
 	return NULL;
 }
 
@@ -246,6 +255,7 @@ run_parent(struct config *cfg, char *const argv[], int inherited_fd)
 	char error[256];
 	int fd = inherited_fd, code = EX_OSERR;
 
+	sandbox_fill_standard_fds();
 	if (contradiction(cfg) != NULL)
 		return fail(EX_USAGE, contradiction(cfg));
 	if (fd == -1 &&

@@ -23,7 +23,6 @@
 #include "redis_conn.h"
 #include "sse.h"
 
-#define PATTERNS_MAX 64
 #define AGAIN_LEAST_MS 100
 #define AGAIN_MOST_MS 2000
 #define FINISH_MS 2000 /* to record what was heard, at the end */
@@ -37,8 +36,8 @@ struct recorder {
 	struct record_queue *queue;
 	struct buf frame;
 	char control[80]; /* "sse:recorder" */
-	const char *patterns[PATTERNS_MAX];
-	size_t lens[PATTERNS_MAX], npatterns;
+	const char *patterns[RECORD_PATTERNS_MAX];
+	size_t lens[RECORD_PATTERNS_MAX], npatterns;
 	sigset_t while_waiting;
 	int ready_fd;
 };
@@ -67,7 +66,8 @@ split_patterns(struct recorder *r)
 	const char *p = r->cfg->record;
 	size_t len;
 
-	for (; *p != '\0' && r->npatterns < PATTERNS_MAX; p += *p == ',') {
+	for (; *p != '\0' && r->npatterns < RECORD_PATTERNS_MAX;
+	     p += *p == ',') {
 		len = strcspn(p, ",");
 		if (len > 0) {
 			r->patterns[r->npatterns] = p;
@@ -211,8 +211,8 @@ read_subscription(struct recorder *r)
 static int
 subscribe(struct recorder *r)
 {
-	const char *words[PATTERNS_MAX + 1] = { "PSUBSCRIBE" };
-	size_t lens[PATTERNS_MAX + 1] = { 10 }, i;
+	const char *words[RECORD_PATTERNS_MAX + 1] = { "PSUBSCRIBE" };
+	size_t lens[RECORD_PATTERNS_MAX + 1] = { 10 }, i;
 	char alive[88];
 	const char *control[] = { "SUBSCRIBE", r->control, alive };
 	struct answer a, count;

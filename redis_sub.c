@@ -4,7 +4,8 @@
  * snapshot script, SUBSCRIBE, EXEC; Redis runs the block between any two
  * commands of others, so nothing falls between replay and live.  (A subscribed
  * RESP2 connection can run no script: hence UNSUBSCRIBE first.)  The answers
- * may come behind messages that were on their way.
+ * come behind messages that were on their way, and those count: in a flood the
+ * history may have moved past them.
  */
 #include "redis_sub.h"
 
@@ -36,14 +37,14 @@ struct redis_sub {
 	struct words eval;   /* the script, but for what changes: */
 	char (*numbers)[24]; /* highest, amount, positions */
 	struct words subscribe;
-	char *names;		   /* behind both */
-	redisReply *exec;	   /* the last take's answer */
-	const redisReply *records; /* in it */
+	char *names;			      /* behind both */
+	redisReply *exec;		      /* the last take's answer */
+	const redisReply *snapshot, *records; /* in it */
 	bool is_subscribed;
 	bool was_torn;
+	int answers_due;     /* of the take that was asked for */
+	redisReply *refusal; /* the first of them that was an error */
 	redisReply *message; /* what the last redis_sub_next borrows from */
-	redisReply **kept;   /* plain messages that a take ran into */
-	size_t nkept, next_kept, kept_size;
 	char error[256];
 };
 
@@ -146,14 +147,6 @@ redis_sub_new(const struct config *cfg, const struct channel_set *channels)
 }
 
 static void
-drop_kept(struct redis_sub *sub)
-{
-	while (sub->next_kept < sub->nkept)
-		freeReplyObject(sub->kept[sub->next_kept++]);
-	sub->nkept = sub->next_kept = 0;
-}
-
-static void
 drop_message(struct redis_sub *sub)
 {
 	if (sub->message != NULL)
@@ -167,7 +160,7 @@ redis_sub_drop_taken(struct redis_sub *sub)
 	if (sub->exec != NULL)
 		freeReplyObject(sub->exec);
 	sub->exec = NULL;
-	sub->records = NULL;
+	sub->snapshot = sub->records = NULL;
 }
 
 static void
@@ -176,6 +169,10 @@ disconnect(struct redis_sub *sub)
 	redis_conn_close(sub->conn);
 	sub->conn = NULL;
 	sub->is_subscribed = false;
+	sub->answers_due = 0;
+	if (sub->refusal != NULL)
+		freeReplyObject(sub->refusal);
+	sub->refusal = NULL;
 }
 
 void
@@ -184,12 +181,10 @@ redis_sub_free(struct redis_sub *sub)
 	if (sub == NULL)
 		return;
 	disconnect(sub);
-	drop_kept(sub);
 	drop_message(sub);
 	redis_sub_drop_taken(sub);
 	words_free(&sub->eval);
 	words_free(&sub->subscribe);
-	free(sub->kept);
 	free(sub->names);
 	free(sub->numbers);
 	free(sub);
@@ -335,106 +330,10 @@ write_take(struct redis_sub *sub, bool with_multi)
 	    append(sub, &sub->subscribe) == -1 ||
 	    (with_multi && append_word(sub, "EXEC") == -1) ||
 	    redis_conn_flush(sub->conn) == -1)
-		return -1;
+		return fail(sub, redis_conn_error(sub->conn));
 	sub->is_subscribed = true;
+	sub->answers_due = with_multi ? 4 : 1;
 	return 0;
-}
-
-/* Keep a plain message for redis_sub_next; drop anything else. */
-static int
-keep_or_drop(struct redis_sub *sub, redisReply *r)
-{
-	struct sub_message m;
-
-	if (read_message(sub, r, &m) != SUB_PLAIN) {
-		freeReplyObject(r);
-		return 0;
-	}
-	if (sub->nkept == sub->kept_size) {
-		size_t size = sub->kept_size ? 2 * sub->kept_size : 16;
-		redisReply **bigger =
-		    reallocarray(sub->kept, size, sizeof(redisReply *));
-
-		if (bigger == NULL) {
-			freeReplyObject(r);
-			return -1;
-		}
-		sub->kept = bigger;
-		sub->kept_size = size;
-	}
-	sub->kept[sub->nkept++] = r;
-	return 0;
-}
-
-/* The next answer to a command of ours; pushes before it are kept or dropped.
- * NULL: the connection is gone. */
-static redisReply *
-next_answer(struct redis_sub *sub)
-{
-	void *reply;
-
-	for (;;) {
-		reply = NULL;
-		if (redisGetReplyFromReader(
-			redis_conn_context(sub->conn), &reply) != REDIS_OK)
-			return NULL;
-		if (reply == NULL) {
-			if (redis_conn_fill(sub->conn) == -1)
-				return NULL;
-		} else if (!is_push(reply)) {
-			return reply;
-		} else if (keep_or_drop(sub, reply) == -1) {
-			return NULL;
-		}
-	}
-}
-
-/*
- * Read what answers write_take.  Returns the script's answer within *owner
- * (to be freed), or NULL with *owner NULL (the connection is gone) or an
- * error reply (Redis refused).
- */
-static const redisReply *
-read_take(struct redis_sub *sub, bool with_multi, redisReply **owner)
-{
-	redisReply *refusal = NULL, *r = NULL;
-	const redisReply *script;
-	int i;
-
-	*owner = NULL;
-	/* OK of MULTI, QUEUED twice; the first refusal tells why */
-	for (i = 0; with_multi && i < 3; i++) {
-		if ((r = next_answer(sub)) == NULL)
-			goto out;
-		if (r->type == REDIS_REPLY_ERROR && refusal == NULL)
-			refusal = r;
-		else
-			freeReplyObject(r);
-	}
-	if ((r = next_answer(sub)) == NULL)
-		goto out;
-	if (refusal != NULL) {
-		freeReplyObject(r);
-		*owner = refusal;
-		return NULL;
-	}
-	*owner = r;
-	script = r;
-	if (with_multi && r->type == REDIS_REPLY_ARRAY && r->elements > 0)
-		script = r->element[0];
-	if (script->type == REDIS_REPLY_ARRAY && script->elements == 9)
-		return script;
-	if (script->type == REDIS_REPLY_ERROR && script != r) {
-		/* the reason instead of the array round it */
-		*owner = r->element[0];
-		r->element[0] = NULL;
-		freeReplyObject(r);
-	}
-	return NULL;
-out:
-	if (refusal != NULL)
-		freeReplyObject(refusal);
-	return NULL;
 }
 
 static uint64_t
@@ -445,12 +344,95 @@ number(const redisReply *r)
 		   : 0;
 }
 
-static void
-read_snapshot(struct redis_sub *sub, const redisReply *s,
-    const struct position *positions, struct take *t,
-    struct taken_channel *found)
+static bool
+is_oom(const redisReply *r)
 {
-	const redisReply *state = s->element[7];
+	return r != NULL && r->type == REDIS_REPLY_ERROR &&
+	       strncmp(r->str, "OOM", 3) == 0;
+}
+
+int
+redis_sub_ask(struct redis_sub *sub, const struct position *positions,
+    uint64_t highest, const struct cursor *start)
+{
+	redis_sub_drop_taken(sub);
+	drop_message(sub);
+	sub->was_torn = false;
+	if (sub->conn == NULL) {
+		sub->conn = redis_conn_open(
+		    &sub->cfg->redis, sub->error, sizeof(sub->error));
+		if (sub->conn == NULL)
+			return -1;
+	}
+	set_eval(sub, positions, highest, start);
+	set_subscribe(sub, positions);
+	return write_take(sub, true);
+}
+
+/* The script's answer is in r, or in an array round it (EXEC's).  Keeps it. */
+static enum sub_kind
+accept_take(struct redis_sub *sub, redisReply *r)
+{
+	const redisReply *script = r;
+
+	sub->exec = r;
+	if (r->type == REDIS_REPLY_ARRAY && r->elements == 2)
+		script = r->element[0];
+	if (script->type == REDIS_REPLY_ARRAY && script->elements == 9) {
+		sub->snapshot = script;
+		sub->records = script->element[8];
+		return SUB_TAKEN;
+	}
+	fail(sub, script->type == REDIS_REPLY_ERROR
+		      ? script->str
+		      : "Redis gave an answer of another form");
+	return SUB_CLOSED;
+}
+
+/*
+ * One answer to the commands of a take: OK of MULTI, QUEUED twice, and EXEC's;
+ * or, without MULTI, the script's alone.  Takes r.
+ */
+static enum sub_kind
+read_answer(struct redis_sub *sub, redisReply *r)
+{
+	bool is_refused = r->type == REDIS_REPLY_ERROR;
+	enum sub_kind kind = SUB_CLOSED;
+
+	if (sub->answers_due == 0)
+		goto out; /* unasked */
+	if (--sub->answers_due > 0) {
+		kind = SUB_NONE;
+		if (is_refused && sub->refusal == NULL) {
+			sub->refusal = r; /* the first one tells why */
+			return kind;
+		}
+		goto out;
+	}
+	if (sub->refusal == NULL)
+		return accept_take(sub, r);
+	/* Redis over its memory limit refuses everything within MULTI, and
+	 * nothing that only reads without */
+	if (is_oom(sub->refusal)) {
+		freeReplyObject(sub->refusal);
+		sub->refusal = NULL;
+		sub->was_torn = true;
+		sub->is_subscribed = false;
+		if (write_take(sub, false) == 0)
+			kind = SUB_NONE;
+	} else {
+		fail(sub, sub->refusal->str);
+	}
+out:
+	freeReplyObject(r);
+	return kind;
+}
+
+void
+redis_sub_read_take(
+    struct redis_sub *sub, struct take *t, struct taken_channel *found)
+{
+	const redisReply *s = sub->snapshot, *state = s->element[7];
 	size_t i;
 
 	t->clock = number(s->element[0]);
@@ -461,63 +443,14 @@ read_snapshot(struct redis_sub *sub, const redisReply *s,
 	t->patterns = s->element[5]->type == REDIS_REPLY_STRING
 			  ? s->element[5]->str
 			  : NULL;
-	for (i = 0; i < sub->channels->n && 2 * i + 1 < state->elements; i++) {
-		found[i].last = number(state->element[2 * i]);
-		found[i].is_trimmed =
-		    state->element[2 * i + 1]->integer > 0 &&
-		    number(state->element[2 * i + 1]) > positions[i].id;
-	}
-	sub->records = s->element[8];
 	t->nrecords = sub->records->elements / 2;
-}
-
-static bool
-is_oom(const redisReply *r)
-{
-	return r != NULL && r->type == REDIS_REPLY_ERROR &&
-	       strncmp(r->str, "OOM", 3) == 0;
-}
-
-int
-redis_sub_take(struct redis_sub *sub, const struct position *positions,
-    uint64_t highest, const struct cursor *start, struct take *t,
-    struct taken_channel *found)
-{
-	const redisReply *script;
-
-	memset(t, 0, sizeof(*t));
-	redis_sub_drop_taken(sub);
-	drop_message(sub);
-	if (sub->conn == NULL) {
-		sub->conn = redis_conn_open(
-		    &sub->cfg->redis, sub->error, sizeof(sub->error));
-		if (sub->conn == NULL)
-			return -1;
+	for (i = 0; i < sub->channels->n; i++) {
+		memset(&found[i], 0, sizeof(found[i]));
+		if (2 * i + 1 >= state->elements)
+			continue;
+		found[i].last = number(state->element[2 * i]);
+		found[i].oldest_prev = number(state->element[2 * i + 1]);
 	}
-	set_eval(sub, positions, highest, start);
-	set_subscribe(sub, positions);
-	if (write_take(sub, true) == -1)
-		return fail(sub, redis_conn_error(sub->conn));
-	script = read_take(sub, true, &sub->exec);
-	/* Redis over its memory limit refuses everything within MULTI, and
-	 * nothing that only reads without */
-	sub->was_torn = is_oom(sub->exec);
-	if (sub->was_torn) {
-		redis_sub_drop_taken(sub);
-		sub->is_subscribed = false;
-		if (write_take(sub, false) == -1)
-			return fail(sub, redis_conn_error(sub->conn));
-		script = read_take(sub, false, &sub->exec);
-	}
-	if (script == NULL && sub->exec != NULL &&
-	    sub->exec->type == REDIS_REPLY_ERROR)
-		return fail(sub, sub->exec->str);
-	if (script == NULL)
-		return fail(sub, sub->exec != NULL
-				     ? "Redis gave an answer of another form"
-				     : redis_conn_error(sub->conn));
-	read_snapshot(sub, script, positions, t, found);
-	return 0;
 }
 
 int
@@ -545,35 +478,27 @@ enum sub_kind
 redis_sub_next(struct redis_sub *sub, struct sub_message *m)
 {
 	enum sub_kind kind = SUB_NONE;
+	const redisContext *context;
 	void *reply;
 
-	drop_message(sub);
-	if (sub->next_kept < sub->nkept) {
-		sub->message = sub->kept[sub->next_kept++];
-		if (sub->next_kept == sub->nkept)
-			sub->nkept = sub->next_kept = 0;
-		return read_message(sub, sub->message, m);
-	}
-	if (sub->conn == NULL)
-		return SUB_CLOSED;
-	while (kind == SUB_NONE) {
-		reply = NULL;
+	while (kind == SUB_NONE && sub->conn != NULL) {
 		drop_message(sub);
+		context = redis_conn_context(sub->conn);
+		reply = NULL;
 		if (redisGetReplyFromReader(
-			redis_conn_context(sub->conn), &reply) != REDIS_OK) {
+			redis_conn_context(sub->conn), &reply) != REDIS_OK ||
+		    (reply == NULL && context->err != 0)) {
 			fail(sub, redis_conn_error(sub->conn));
-			return SUB_CLOSED;
-		}
-		if (reply == NULL && redis_conn_context(sub->conn)->err != 0) {
-			fail(sub, redis_conn_error(sub->conn));
-			return SUB_CLOSED;
-		}
-		if (reply == NULL)
+		} else if (reply == NULL) {
 			return SUB_NONE;
-		sub->message = reply;
-		kind = read_message(sub, sub->message, m);
+		} else if (!is_push(reply)) {
+			kind = read_answer(sub, reply);
+		} else {
+			sub->message = reply;
+			kind = read_message(sub, reply, m);
+		}
 	}
-	return kind;
+	return kind == SUB_NONE ? SUB_CLOSED : kind;
 }
 
 int

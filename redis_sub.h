@@ -37,31 +37,36 @@ struct take {
 };
 
 struct taken_channel {
-	uint64_t last;	 /* id of its last event, 0: none */
-	bool is_trimmed; /* something behind the position is gone */
+	uint64_t last;	      /* id of its last event, 0: none */
+	uint64_t oldest_prev; /* newer than the position: what lay between is
+			       * gone.  0 where nothing is new */
 };
 
 struct redis_sub;
 
 /* Reads those channels; borrows cfg and channels for its life.  NULL without
- * memory.  Connects in redis_sub_take. */
+ * memory.  Connects in redis_sub_ask. */
 struct redis_sub *redis_sub_new(
     const struct config *cfg, const struct channel_set *channels);
 void redis_sub_free(struct redis_sub *sub);
 
 /*
- * Take: connect if need be, read the store behind positions[] (one for each
- * channel) and (re)subscribe, atomically.  start: CURSOR_LAST or CURSOR_SINCE
- * replace the positions; other kinds are ignored.  highest: the largest id
- * the stream has seen or claims.
- * Returns 0 with *t (borrowed from sub until the next take) and found[] (one
- * for each channel) filled; or -1 with redis_sub_error: the connection is
- * closed, try again later.  Records heard before are dropped: the take has
- * them; plain messages are kept for redis_sub_next.
+ * Ask for a take: connect if need be, and have Redis read the store behind
+ * positions[] (one for each channel) and (re)subscribe, atomically.  start:
+ * CURSOR_LAST or CURSOR_SINCE replace the positions; other kinds are ignored.
+ * highest: the largest id the stream has seen or claims.
+ * Returns 0: go on with redis_sub_next until SUB_TAKEN (or SUB_CLOSED).  What
+ * it returns before was published before the take, and the take, which is of
+ * these positions, may bring it again.  Returns -1 with redis_sub_error: try
+ * again later.
  */
-int redis_sub_take(struct redis_sub *sub, const struct position *positions,
-    uint64_t highest, const struct cursor *start, struct take *t,
-    struct taken_channel *found);
+int redis_sub_ask(struct redis_sub *sub, const struct position *positions,
+    uint64_t highest, const struct cursor *start);
+
+/* After SUB_TAKEN: *t (borrowed from sub until redis_sub_drop_taken) and
+ * found[], one for each channel. */
+void redis_sub_read_take(
+    struct redis_sub *sub, struct take *t, struct taken_channel *found);
 
 /* Record i of the last take, in the order of ids; *channel is its number.
  * Returns 0, or -1 if it is none (somebody wrote to the list by hand). */
@@ -80,7 +85,9 @@ enum sub_kind {
 	SUB_RECORD, /* rec, of channel */
 	SUB_PLAIN,  /* payload, of channel: a plain PUBLISH */
 	SUB_NOTICE, /* a recorder came or went: take */
-	SUB_CLOSED  /* the connection is gone: take */
+	SUB_TAKEN,  /* the take that was asked for is there */
+	SUB_CLOSED  /* the connection is gone, or the take was refused:
+		     * redis_sub_error; ask again later */
 };
 
 struct sub_message {
@@ -91,14 +98,14 @@ struct sub_message {
 };
 
 /* The next message of what was read; it lives until the next call of
- * redis_sub_next, _take or _free. */
+ * redis_sub_next, _ask or _free. */
 enum sub_kind redis_sub_next(struct redis_sub *sub, struct sub_message *m);
 
 /* To poll for POLLIN; -1 while there is no connection. */
 int redis_sub_fd(const struct redis_sub *sub);
 
-/* Read once, when poll() says so.  A lost connection shows in
- * redis_sub_next, behind what came before. */
+/* Read once: when poll() says so, or to wait, up to the command's time limit.
+ * A lost connection shows in redis_sub_next, behind what came before. */
 void redis_sub_fill(struct redis_sub *sub);
 
 /* Why the last call failed; lives as long as sub. */

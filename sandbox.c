@@ -3,6 +3,7 @@
 #include "sandbox.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -35,6 +36,18 @@ sandbox_become(const char *user, char *error, size_t error_size)
 		return -1;
 	}
 	return 0;
+}
+
+void
+sandbox_fill_standard_fds(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd != -1)
+		close(fd);
 }
 
 void

@@ -11,6 +11,10 @@
  */
 int sandbox_become(const char *user, char *error, size_t error_size);
 
+/* Descriptors 0, 1 and 2 are open from here on, so that no socket gets one of
+ * these numbers (hiredis 0.14 does not close a descriptor 0). */
+void sandbox_fill_standard_fds(void);
+
 /* No program that is executed from here on gains rights (set-uid bits). */
 void sandbox_no_new_privileges(void);
 

@@ -75,6 +75,21 @@ inherited_fd(void)
 	return socket_is_listening(0) ? 0 : -1;
 }
 
+/* fd 0 becomes another one, and /dev/null takes its place: a child that closes
+ * its listening socket must not get a Redis connection as standard input. */
+static int
+move_up(int fd)
+{
+	int moved;
+
+	if (fd != STDIN_FILENO)
+		return fd;
+	moved = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	close(fd);
+	open("/dev/null", O_RDWR); /* the lowest free number: 0 */
+	return moved;
+}
+
 /* Does somebody answer at this address? */
 static bool
 is_alive(const struct sockaddr_un *sun)
@@ -213,7 +228,7 @@ socket_open(const struct config *cfg, char *error, size_t error_size, int *code)
 		fd = open_unix(cfg, &f);
 	else if (cfg->port != 0)
 		fd = open_tcp(cfg, &f);
-	else if ((fd = inherited_fd()) == -1)
+	else if ((fd = move_up(inherited_fd())) == -1)
 		return fail(&f, EX_USAGE,
 		    "nothing to listen on: give --socket=PATH or --port=N, or "
 		    "start it from spawn-fcgi, a FastCGI or a CGI server");

@@ -143,6 +143,12 @@ put_json_name(struct buf *b, const struct channel *c)
 	buf_putc(b, '"');
 }
 
+static bool
+is_trimmed(const struct stream *st, size_t channel)
+{
+	return st->found[channel].oldest_prev > st->positions[channel].id;
+}
+
 /* all: name every channel, not only those that were found trimmed */
 static enum client_result
 put_reset(struct stream *st, enum reset_reason reason, bool all)
@@ -153,7 +159,7 @@ put_reset(struct stream *st, enum reset_reason reason, bool all)
 
 	buf_puts(&st->out, "event: stream-reset\ndata: {\"channels\":[");
 	for (i = 0; i < channels->n; i++) {
-		if (!all && !st->found[i].is_trimmed)
+		if (!all && !is_trimmed(st, i))
 			continue;
 		buf_puts(&st->out, comma);
 		put_json_name(&st->out, &channels->items[i]);
@@ -228,28 +234,85 @@ any_trimmed(const struct stream *st)
 	size_t i;
 
 	for (i = 0; i < st->session->channels.n; i++)
-		if (st->found[i].is_trimmed)
+		if (is_trimmed(st, i))
 			return true;
 	return false;
 }
 
 /* --- taking ------------------------------------------------------------- */
 
-static int
+/* A plain message that no recorder records: live, without an id. */
+static enum client_result
+pass_plain(struct stream *st, const struct sub_message *m)
+{
+	enum client_result result = CLIENT_OK;
+	struct event ev;
+	struct buf frame;
+
+	if (m->payload_len > st->cfg->event_bytes ||
+	    record_has_header(m->payload, m->payload_len))
+		return CLIENT_OK;
+	event_from_payload(&ev, m->payload, m->payload_len);
+	buf_init(&frame, SSE_FRAME_LEN_MAX(m->payload_len));
+	if (sse_put_event(&frame, &ev) == 0) {
+		recent_add(&st->recent, m->channel, frame.bytes, frame.len,
+		    clock_now_ms());
+		result = put(st, frame.bytes, frame.len);
+	}
+	buf_free(&frame);
+	event_free(&ev);
+	return result;
+}
+
+/* What was on its way when a take was asked for.  Only what follows on the
+ * position counts: the rest comes with the take. */
+static enum client_result
+pass_before_take(
+    struct stream *st, enum sub_kind kind, const struct sub_message *m)
+{
+	if (kind == SUB_PLAIN)
+		return pass_plain(st, m);
+	if (kind == SUB_RECORD && st->positions[m->channel].is_exact &&
+	    m->rec.prev == st->positions[m->channel].id &&
+	    m->rec.id > m->rec.prev)
+		return put_record(st, m->channel, &m->rec);
+	return CLIENT_OK;
+}
+
+enum take_result { TAKE_OK, TAKE_FAILED, TAKE_CLIENT_GONE };
+
+static enum take_result
+take_once(struct stream *st, uint64_t highest, const struct cursor *start)
+{
+	struct sub_message m;
+	enum sub_kind kind;
+
+	if (redis_sub_ask(st->sub, st->positions, highest, start) == -1)
+		return TAKE_FAILED;
+	while ((kind = redis_sub_next(st->sub, &m)) != SUB_TAKEN) {
+		if (kind == SUB_CLOSED)
+			return TAKE_FAILED;
+		if (kind == SUB_NONE)
+			redis_sub_fill(st->sub);
+		else if (pass_before_take(st, kind, &m) == CLIENT_GONE)
+			return TAKE_CLIENT_GONE;
+	}
+	redis_sub_read_take(st->sub, &st->taken, st->found);
+	return TAKE_OK;
+}
+
+static enum take_result
 take(struct stream *st, uint64_t highest, const struct cursor *start)
 {
+	enum take_result result = TAKE_OK;
 	int i;
 
 	for (i = 0; i < COVERAGE_TRIES; i++) {
-		memset(
-		    st->found, 0, st->session->channels.n * sizeof(*st->found));
-		if (redis_sub_take(st->sub, st->positions, highest, start,
-			&st->taken, st->found) == -1)
-			return -1;
-		if (!coverage_changed(st))
+		result = take_once(st, highest, start);
+		if (result != TAKE_OK || !coverage_changed(st))
 			break;
 	}
-	return 0;
+	return result;
 }
 
 /* Send what the take found; then the positions are exact, or, if more is to
@@ -353,10 +416,14 @@ take_again(struct stream *st)
 {
 	static const struct cursor from_positions = { CURSOR_NONE, 0 };
 	enum client_result result = CLIENT_OK;
+	enum take_result taken;
 	bool went_back = false;
 
 	do {
-		if (take(st, st->seen_clock, &from_positions) == -1) {
+		taken = take(st, st->seen_clock, &from_positions);
+		if (taken == TAKE_CLIENT_GONE)
+			return CLIENT_GONE;
+		if (taken == TAKE_FAILED) {
 			log_debug(
 			    "%s; the stream waits", redis_sub_error(st->sub));
 			schedule_another_try(st);
@@ -461,30 +528,6 @@ pass_record(struct stream *st, size_t channel, const struct record *rec)
 	return put_record(st, channel, rec);
 }
 
-/* A plain message that no recorder records: live, without an id. */
-static enum client_result
-pass_plain(struct stream *st, const struct sub_message *m)
-{
-	enum client_result result = CLIENT_OK;
-	struct event ev;
-	struct buf frame;
-
-	if (!st->positions[m->channel].hears_plain ||
-	    m->payload_len > st->cfg->event_bytes ||
-	    record_has_header(m->payload, m->payload_len))
-		return CLIENT_OK;
-	event_from_payload(&ev, m->payload, m->payload_len);
-	buf_init(&frame, SSE_FRAME_LEN_MAX(m->payload_len));
-	if (sse_put_event(&frame, &ev) == 0) {
-		recent_add(&st->recent, m->channel, frame.bytes, frame.len,
-		    clock_now_ms());
-		result = put(st, frame.bytes, frame.len);
-	}
-	buf_free(&frame);
-	event_free(&ev);
-	return result;
-}
-
 /* Pass on all that was read from Redis. */
 static enum client_result
 pass_messages(struct stream *st)
@@ -510,6 +553,7 @@ pass_messages(struct stream *st)
 				schedule_another_try(st);
 			}
 			return CLIENT_OK;
+		case SUB_TAKEN: /* only while one is asked for */
 		case SUB_NONE:
 			return CLIENT_OK;
 		}
@@ -640,7 +684,8 @@ stream_run(struct client *cl, const struct config *cfg,
 	    req->cursor.kind == CURSOR_ID ? req->cursor.number : 0;
 	enum client_result result;
 
-	if (stream_init(&st) == -1 || take(&st, highest, &req->cursor) == -1) {
+	if (stream_init(&st) == -1 ||
+	    take(&st, highest, &req->cursor) != TAKE_OK) {
 		log_error("%s; the client is told to come back",
 		    st.sub != NULL ? redis_sub_error(st.sub) : "out of memory");
 		result = come_back(&st);
