@@ -344,8 +344,7 @@ replay(struct stream *st)
 	if (st->taken.clock > st->seen_clock)
 		st->seen_clock = st->taken.clock;
 	redis_sub_drop_taken(st->sub);
-	if (st->taken.nrecords > 64)
-		malloc_trim(0); /* a stream lives long and small */
+	malloc_trim(0); /* a stream lives long and small */
 	return flush(st);
 }
 
