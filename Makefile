@@ -46,6 +46,7 @@ LIBS_PREFIX ?=
 PYTHON ?= /usr/bin/python3
 PYTEST_ARGS ?=
 FUZZ_SECONDS ?= 20
+E2E ?= test/e2e
 DEMO_ARGS ?=
 
 # SAN=1 builds with sanitizers in a folder of its own, beside the other flavour.
@@ -166,7 +167,7 @@ check-e2e: all
 	@FCGI_SSE_BIN='$(abspath $(OUT)fcgi-sse)' \
 	SSE_PUBLISH_BIN='$(abspath $(OUT)sse-publish)' \
 	$(if $(filter 1,$(SAN)),$(SAN_ENV)) \
-	$(PYTHON) -m pytest -rs -m "$$TEST_MARK" $(PYTEST_ARGS) test/e2e
+	$(PYTHON) -m pytest -rs -m "$$TEST_MARK" $(PYTEST_ARGS) $(E2E)
 SAN_ENV := \
 	ASAN_OPTIONS="$${ASAN_OPTIONS:-detect_stack_use_after_return=1:strict_string_checks=1}" \
 	UBSAN_OPTIONS="$${UBSAN_OPTIONS:-print_stacktrace=1}"
