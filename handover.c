@@ -7,13 +7,22 @@
 #include "handover.h"
 
 #include <fcntl.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "parse.h"
+
 #define VARIABLE "FCGI_SSE_HANDOVER" /* "PID FD" */
+
+/* The names of the kinds, as lines begin with them. */
+static const char *const kind_names[] = { [CHILD_STREAM] = "stream",
+	[CHILD_REFUSAL] = "refusal",
+	[CHILD_RECORDER] = "recorder" };
 
 int
 state_add_child(struct parent_state *st, pid_t pid, enum child_kind kind)
@@ -60,7 +69,7 @@ handover_write(const struct parent_state *st)
 		goto fail;
 	fprintf(f, "listen %d\ntoken %s\n", st->listen_fd, st->token);
 	for (i = 0; i < st->nchildren; i++)
-		fprintf(f, "child %d %d\n", (int)st->children[i].kind,
+		fprintf(f, "%s %d\n", kind_names[st->children[i].kind],
 		    (int)st->children[i].pid);
 	if (fclose(f) == EOF || lseek(fd, 0, SEEK_SET) == -1)
 		goto fail;
@@ -83,38 +92,67 @@ handover_undo(const struct parent_state *st, int fd)
 	fcntl(st->listen_fd, F_SETFD, FD_CLOEXEC);
 }
 
-static void
-read_line(struct parent_state *st, const char *line)
+/* "NAME VALUE", in place; value is moved to VALUE.  Returns whether the line
+ * begins with that name. */
+static bool
+is_line(const char *line, const char *name, const char **value)
 {
-	int kind, pid;
+	size_t len = strlen(name);
 
-	if (sscanf(line, "listen %d", &st->listen_fd) == 1 ||
-	    sscanf(line, "token %32s", st->token) == 1)
+	*value = line + len + 1;
+	return strncmp(line, name, len) == 0 && line[len] == ' ';
+}
+
+static void
+read_line(struct parent_state *st, char *line)
+{
+	const char *value;
+	uint64_t n;
+	size_t i;
+
+	line[strcspn(line, "\n")] = '\0';
+	if (is_line(line, "token", &value)) {
+		if (strlen(value) < sizeof(st->token))
+			memcpy(st->token, value, strlen(value) + 1);
 		return;
-	if (sscanf(line, "child %d %d", &kind, &pid) == 2 && kind >= 0 &&
-	    kind <= CHILD_RECORDER)
-		state_add_child(st, pid, (enum child_kind)kind);
+	}
+	if (is_line(line, "listen", &value) &&
+	    parse_u64(value, strlen(value), INT32_MAX, &n) == 0)
+		st->listen_fd = (int)n;
+	for (i = 0; i < sizeof(kind_names) / sizeof(kind_names[0]); i++)
+		if (is_line(line, kind_names[i], &value) &&
+		    parse_u64(value, strlen(value), INT32_MAX, &n) == 0)
+			state_add_child(st, (pid_t)n, (enum child_kind)i);
+}
+
+/* The memory file that the variable names, or -1: a variable that leaked into
+ * another process means nothing. */
+static int
+handover_fd(void)
+{
+	const char *value = getenv(VARIABLE), *blank;
+	uint64_t pid, fd;
+
+	if (value == NULL || (blank = strchr(value, ' ')) == NULL ||
+	    parse_u64(value, (size_t)(blank - value), INT32_MAX, &pid) == -1 ||
+	    parse_u64(blank + 1, strlen(blank + 1), INT32_MAX, &fd) == -1 ||
+	    pid != (uint64_t)getpid())
+		return -1;
+	return (int)fd;
 }
 
 int
 handover_read(struct parent_state *st)
 {
-	const char *value = getenv(VARIABLE);
+	int fd = handover_fd();
 	char line[128];
-	int pid, fd;
 	FILE *f;
 
 	memset(st, 0, sizeof(*st));
 	st->listen_fd = -1;
-	if (value == NULL)
-		return -1;
-	/* the pid: a variable that leaked into another process means nothing */
-	if (sscanf(value, "%d %d", &pid, &fd) != 2 || pid != (int)getpid() ||
-	    (f = fdopen(fd, "r")) == NULL) {
-		unsetenv(VARIABLE);
-		return -1;
-	}
 	unsetenv(VARIABLE);
+	if (fd == -1 || (f = fdopen(fd, "r")) == NULL)
+		return -1;
 	while (fgets(line, sizeof(line), f) != NULL)
 		read_line(st, line);
 	fclose(f);

@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-#include "listener.h"
+#define TOKEN_SIZE 33 /* 16 random bytes in hex, and NUL */
 
 enum child_kind { CHILD_STREAM, CHILD_REFUSAL, CHILD_RECORDER };
 

@@ -11,8 +11,7 @@
 #include <stdint.h>
 
 #include "config.h"
-
-#define TOKEN_SIZE 33 /* 16 random bytes in hex, and NUL */
+#include "handover.h"
 
 /* What a child is told about the connection that it gets. */
 enum admission {

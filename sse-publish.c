@@ -124,7 +124,6 @@ publish_one(struct publisher *p, const char *text)
 	if (text == NULL) {
 		if ((code = read_all(p)) != 0)
 			return code;
-		text = p->input.len > 0 ? p->input.bytes : "";
 	} else if (buf_puts(&p->input, text) == -1) {
 		return fail(EX_DATAERR,
 		    "the event is longer than %llu bytes (--event-bytes)",
