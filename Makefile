@@ -169,7 +169,7 @@ check-e2e: all
 	$(if $(filter 1,$(SAN)),$(SAN_ENV)) \
 	$(PYTHON) -m pytest -rs -m "$$TEST_MARK" $(PYTEST_ARGS) $(E2E)
 SAN_ENV := \
-	ASAN_OPTIONS="$${ASAN_OPTIONS:-detect_stack_use_after_return=1:strict_string_checks=1}" \
+	ASAN_OPTIONS="$${ASAN_OPTIONS:-detect_stack_use_after_return=1}" \
 	UBSAN_OPTIONS="$${UBSAN_OPTIONS:-print_stacktrace=1}"
 
 check-modules:
