@@ -34,6 +34,7 @@ def alarm(request):
 def stack():
     """What to end, last started first."""
     with contextlib.ExitStack() as ending:
+        ending.close_streams = lambda: None
         yield ending
 
 
@@ -75,7 +76,12 @@ def start_fcgi_sse(folder, stack):
     """start_fcgi_sse(redis, *options) -> FcgiSse that accepts."""
     def start(redis, *options, **more):
         program = processes.FcgiSse(folder, redis, options, wait=False, **more)
-        stack.callback(program.stop)
+
+        def stop():
+            stack.close_streams()  # else they are drained
+            program.stop()
+
+        stack.callback(stop)
         return program.wait_ready()
     return start
 
@@ -90,6 +96,7 @@ def fcgi_sse(redis, start_fcgi_sse):
 def loop(stack, folder):
     streams = sse.Loop()
     stack.callback(streams.close)
+    stack.close_streams = streams.close_streams
     return streams
 
 

@@ -75,8 +75,8 @@ class Connection:
     def request(self, variables, body=None):
         self.send(begin())
         self.params(variables)
-        if body:
-            self.send(record(STDIN, body))
+        for offset in range(0, len(body or b""), 65528):
+            self.send(record(STDIN, body[offset:offset + 65528]))
         self.send(record(STDIN))
 
     def read_to_end(self):

@@ -61,10 +61,13 @@ def port_listens(port):
     return False
 
 
-def unix_socket_listens(path):
-    with open("/proc/net/unix") as lines:
-        return any(line.split()[3] == "00010000" and line.rstrip().endswith(" " + path)
-                   for line in lines)
+def inode(path):
+    """Which socket stands at a path; None where there is none.  A path that
+    exists can be connected to: it is renamed into place when it listens."""
+    try:
+        return os.stat(path).st_ino
+    except FileNotFoundError:
+        return None
 
 
 # ---- /proc
@@ -357,6 +360,7 @@ class FcgiSse(Program):
             if "--drain" not in given:
                 argv.append("--drain=1")
             argv += options
+        self.old_inode = inode(self.socket_path) if self.socket_path else None
         super().__init__(folder, "fcgi-sse", argv, env=env, **more)
         self.recorder_pid = None
         if wait:
@@ -364,8 +368,9 @@ class FcgiSse(Program):
 
     def wait_ready(self):
         if self.socket_path:
-            self.ready(lambda: unix_socket_listens(self.socket_path)
-                       or os.path.exists(self.socket_path))
+            inherited = self.argv[0] != FCGI_SSE_BIN
+            self.ready(lambda: inode(self.socket_path) is not None and (
+                inherited or inode(self.socket_path) != self.old_inode))
         else:
             self.ready(lambda: port_listens(self.address[1]))
         if self.records and self.redis is not None:

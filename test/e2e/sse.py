@@ -36,6 +36,7 @@ class Parser:
     def __init__(self):
         self.items = []
         self.events = []
+        self.resets = []
         self.last_id = ""
         self.retry_ms = None
         self._rest = b""
@@ -106,6 +107,8 @@ class Parser:
             event = Event(self._type or "message", data, self._id, self.last_id)
             self.items.append(event)
             self.events.append(event)
+            if event.type == "stream-reset":
+                self.resets.append(event)
         elif self._id is not None:
             self.items.append(IdBlock(self._id))
         self._new_block()
@@ -277,7 +280,7 @@ class Stream:
 
     @property
     def resets(self):
-        return [json.loads(e.data) for e in self.all_events if e.type == "stream-reset"]
+        return [json.loads(e.data) for e in self.parser.resets]
 
     @property
     def id_blocks(self):
@@ -358,12 +361,14 @@ class Loop:
 
     def __init__(self):
         self._selector = selectors.DefaultSelector()
-        self._streams = set()
+        self._streams = set()  # those that are read
+        self._all = []
 
     def add(self, stream):
         stream.sock.setblocking(False)
         self._selector.register(stream, selectors.EVENT_READ)
         self._streams.add(stream)
+        self._all.append(stream)
         return stream
 
     def forget(self, stream):
@@ -379,9 +384,12 @@ class Loop:
     def resume_reading(self, stream):
         self.add(stream)
 
-    def close(self):
-        for stream in list(self._streams):
+    def close_streams(self):
+        for stream in self._all:
             stream.close()
+
+    def close(self):
+        self.close_streams()
         self._selector.close()
 
     def step(self, seconds):

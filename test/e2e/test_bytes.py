@@ -225,6 +225,8 @@ def test_npm_parser_reads_the_same(redis, fcgi_sse, web, loop, where):
         redis.publish("all", payload)
     big = b"z\r\n" * (MIB // 3)
     redis.publish("all", big)
+    # between the two ways of publishing there is no order
+    stream.wait_data(len(published) + len(PAIRS) + 1, 20)
     for text in ARGUMENTS.values():
         publish_ids(redis, "--event=n", "all", text)
     want = [("message", as_parsed(t)) for t in published] + [w for _, w in PAIRS]

@@ -5,7 +5,8 @@ import time
 
 import pytest
 
-from processes import clock, publish_ids, redis_pipe, sse_publish, wait_until
+from processes import (SSE_PUBLISH_BIN, clock, descriptors_of, publish_ids, redis_environment, redis_pipe,
+                       sse_publish, wait_until)
 
 SERVERS = ["nginx-example", "lighttpd-example"]
 EVERYWHERE = SERVERS + ["direct", "lighttpd-bin-path"]
@@ -174,13 +175,12 @@ def test_burst_to_fifty_subscribers(redis, run, folder, loop, where):
     recorded = ["r%d %s" % (i, "x" * 80) for i in range(count)]
     commands = folder.write("pipe", redis_pipe(("PUBLISH", "plain", text) for text in plain))
     lines = folder.write("lines", "\n".join(recorded) + "\n")
-    from processes import SSE_PUBLISH_BIN, redis_environment
     with open(commands, "rb") as one, open(lines, "rb") as other:
         pipe = run("redis-cli", ["redis-cli", "-s", redis.path, "--pipe"], stdin=one)
         publish = run("sse-publish", [SSE_PUBLISH_BIN, "--lines", "recorded"], stdin=other,
                       env=redis_environment(redis))
     for stream in streams:
-        stream.wait_data(2 * count, 120)
+        stream.wait_for(lambda s: len(s.events) >= 2 * count or s.resets, 60)
     assert pipe.wait() == 0 and publish.wait() == 0
     check_burst(streams, plain, recorded)
 
@@ -204,7 +204,6 @@ def test_leaver_is_noticed_in_silence(redis, loop, where):
 @pytest.mark.seconds(180)
 def test_a_thousand_leave_nothing_behind(redis, start_fcgi_sse, web, loop):
     """After 1,000 connects and leaves, processes, descriptors and Redis clients are what they were."""
-    from processes import descriptors_of
     fcgi_sse = start_fcgi_sse(redis)
     nginx = web("nginx-example", fcgi_sse)
 

@@ -32,7 +32,8 @@ def test_bad_channel_name(fcgi_sse, loop, name):
     """No channel's name: 400 (or 403 for our own and Redis' names) with a sentence."""
     check_refused(loop.fetch(fcgi_sse, query="channels=" + quote(name)), 400, 403)
     check_refused(loop.fetch(fcgi_sse, query="channels=good," + quote(name)), 400, 403)
-    check_refused(loop.fetch(fcgi_sse, params={"SSE_CHANNELS": name}), 400, 403)
+    if "\0" not in name:  # to libfcgi a variable ends there
+        check_refused(loop.fetch(fcgi_sse, params={"SSE_CHANNELS": name}), 400, 403)
 
 
 def test_longest_channel_name(redis, fcgi_sse, loop):
@@ -60,8 +61,8 @@ def test_ten_thousand_channels(fcgi_sse, loop, web):
     """10,000 channels: 413 or 414 with a sentence, also through nginx."""
     names = ["c%d" % i for i in range(10000)]
     check_refused(loop.fetch(fcgi_sse, names), 413, 414)
-    nginx = web("nginx", fcgi_sse)
-    check_refused(loop.fetch(nginx, names[:8000]), 413, 414)
+    # nginx itself stops at 64 KiB of variables, among which the query is twice
+    check_refused(loop.fetch(web("nginx", fcgi_sse), names[:3000]), 413, 414)
 
 
 def test_max_channels(redis, start_fcgi_sse, loop):
@@ -76,11 +77,11 @@ def test_max_channels(redis, start_fcgi_sse, loop):
 
 def test_long_query(fcgi_sse, loop, web):
     """A query of 64 KiB: 413 or 414."""
-    for where in (fcgi_sse, web("nginx", fcgi_sse)):
+    for where in (fcgi_sse, web("nginx-example", fcgi_sse)):
         check_refused(loop.fetch(where, query="channels=all&x=" + "y" * 65536), 413, 414)
 
 
-@pytest.mark.parametrize("cursor", ["9" * 100, "9" * 5000, "x" * 5000, "0" * 60000, "\xff\xfe", "1,2"])
+@pytest.mark.parametrize("cursor", ["9" * 100, "9" * 5000, "x" * 60000, "\xff\xfe", "1,2"])
 def test_strange_last_event_id(redis, fcgi_sse, loop, cursor):
     """An over-long or strange Last-Event-ID: "unknown" or a 4xx with a sentence, never silence."""
     stream = loop.open(fcgi_sse, "all", last_event_id=cursor)

@@ -116,17 +116,17 @@ def test_redis_away(redis):
         check_failed(sse_publish(None, "--lines", "all", stdin=b"x\n", env={"FCGI_SSE_REDIS": url}, check=False))
 
 
-def test_redis_refuses(start_redis):
+def test_redis_refuses(start_redis, folder):
     """Redis refuses (OOM, NOAUTH): one sentence with its reason."""
     redis = start_redis(extra=["--maxmemory-policy", "noeviction"])
-    redis.client.config_set("maxmemory", "1mb")
+    redis.client.config_set("maxmemory", "100kb")
     assert re.search("OOM|memory", check_failed(sse_publish(redis, "all", "x", check=False)))
     redis.client.config_set("maxmemory", "0")
     redis.client.config_set("requirepass", "righthere")
     text = check_failed(sse_publish(redis, "all", "x", check=False))
     assert re.search("NOAUTH|uthent|password", text)
     text = check_failed(sse_publish(None, "all", "x", check=False, env={
-        "FCGI_SSE_REDIS": "unix://:wrongone@" + redis.path}))
+        "FCGI_SSE_REDIS": redis.url, "FCGI_SSE_REDIS_PASSWORD_FILE": folder.write("password", "wrongone\n")}))
     assert "wrongone" not in text
     redis.password = "righthere"
 
@@ -141,7 +141,7 @@ def test_hanging_redis(redis):
 
 
 @pytest.mark.parametrize("argv", [
-    [], ["a*b", "x"], ["", "x"], ["a,", "x"], ["sse:event:x", "x"], ["__x", "x"], ["a b", "x"],
+    [], ["a*b", "x"], ["", "x"], [",", "x"], ["sse:event:x", "x"], ["__x", "x"], ["a b", "x"],
     ["x" * 129, "x"], ["all", "x", "y"], ["--nonsense", "all", "x"], ["--lines", "all", "data"]])
 def test_wrong_use(redis, argv):
     """Wrong use or no channel's name: status non-zero, a sentence, nothing published."""

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from processes import (SSE_PUBLISH_BIN, free_port, history, publish_ids, redis_environment,
+from processes import (SSE_PUBLISH_BIN, alive, free_port, history, publish_ids, redis_environment,
                        sse_publish, wait_until)
 
 REDIS_GONE = r"[Rr]edis|recorder|connect"
@@ -188,16 +188,17 @@ def test_heartbeats_go_on_without_redis(redis, fcgi_sse, loop):
 def test_leaver_is_noticed_without_redis(redis, fcgi_sse, loop):
     """A client that leaves while Redis is away is noticed at once."""
     stream = loop.live(fcgi_sse, "a")
+    [responder] = fcgi_sse.responders()
     redis.program.kill()
     stream.close()
-    fcgi_sse.wait_responders(0, 3)
+    wait_until(lambda: not alive(responder), 3, "the responder to end")
 
 
 def test_no_password_in_the_log(start_redis, start_fcgi_sse, loop):
     """A refused password is named as that, in the log and not to the client, and never printed."""
-    redis = start_redis(extra=["--requirepass", "righthere"])
+    redis = start_redis(port=free_port(), extra=["--requirepass", "righthere"])
     redis.password = "righthere"
-    fcgi_sse = start_fcgi_sse(redis, "--redis=unix://:wrongone@" + redis.path, "--record=none")
+    fcgi_sse = start_fcgi_sse(redis, "--redis=redis://:wrongone@127.0.0.1:%d" % redis.port, "--record=none")
     stream = loop.fetch(fcgi_sse, "all")
     assert stream.status == 200 and 5000 <= stream.retry_ms <= 15000
     fcgi_sse.wait_log(r"WRONGPASS|NOAUTH|password|[Aa][Uu][Tt][Hh]")

@@ -21,7 +21,8 @@ class Served:
         self.program = run("sse-serve", [os.path.join(TOP, "sse-serve"), "--port=%d" % self.port, *options],
                            env={"FCGI_SSE_BIN": FCGI_SSE_BIN, "SSE_PUBLISH_BIN": SSE_PUBLISH_BIN},
                            start_new_session=True)
-        self.program.ready(lambda: port_listens(self.port), 20)
+        # it says what to open when all parts are up
+        self.program.ready(lambda: b"http://" in self.program.stdout(), 20)
 
     def url(self, query=""):
         return webservers.WebServer.url(self, query)

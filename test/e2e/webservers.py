@@ -240,7 +240,7 @@ class NginxExample(WebServer):
         conf = folder.write("nginx.conf", example("nginx.conf.example", {
             "/run/nginx.pid": folder / "nginx.pid",
             "/var/log/nginx/error.log": "stderr",
-            "/var/log/nginx": writable_folder(folder, "log"),
+            "/var/log/nginx": writable_folder(folder, "nginx-log"),
             "/var/lib/nginx": writable_folder(folder, "lib"),
             "127.0.0.1:8080": "127.0.0.1:%d" % port,
             "unix:/run/fcgi-sse/sse.sock": fcgi_address(fcgi_sse),
@@ -257,7 +257,7 @@ class LighttpdExample(WebServer):
         port = free_port()
         conf = folder.write("lighttpd.conf", example("lighttpd.conf.example", {
             "/run/lighttpd.pid": folder / "lighttpd.pid",
-            "/var/log/lighttpd": writable_folder(folder, "log"),
+            "/var/log/lighttpd": writable_folder(folder, "lighttpd-log"),
             "/var/cache/lighttpd/uploads": writable_folder(folder, "uploads"),
             "8080": str(port),
             "/run/fcgi-sse/sse.sock": fcgi_address(fcgi_sse, ""),
