@@ -69,7 +69,7 @@ resume_decide(const struct cursor *c, const struct take *t, uint64_t first_id,
 	case CURSOR_LAST:
 	case CURSOR_SINCE:
 		if (first_id > 0)
-			r.floor = first_id - 1;
+			r.floor = first_id > t->epoch ? first_id - 1 : 0;
 		break;
 	case CURSOR_UNKNOWN:
 		r.reason = RESET_UNKNOWN;

@@ -329,6 +329,8 @@ replay(struct stream *st)
 		if (redis_sub_taken(st->sub, i, &channel, &rec) == -1)
 			continue;
 		reached = rec.id;
+		if (rec.id <= st->positions[channel].id)
+			continue; /* it came while the take was on its way */
 		if (put_record(st, channel, &rec) == CLIENT_GONE)
 			return CLIENT_GONE;
 	}
