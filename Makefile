@@ -65,7 +65,7 @@ GEN := build/lua
 
 # Targets that start from nothing: they install what is missing first, and call
 # make again for the rest.  A compiler is not looked for before.
-FROM_NOTHING := check soak demo fuzz lint format clean uninstall help
+FROM_NOTHING := check soak demo fuzz lint format clean uninstall help vendor
 ifneq ($(filter-out $(FROM_NOTHING),$(or $(MAKECMDGOALS),all)),)
 include $(BUILD)/probed.mk
 endif
@@ -273,7 +273,18 @@ help:
 	@echo 'make lint          form, cppcheck, clang-tidy, shellcheck, manuals, Lua'
 	@echo 'make format        give the C sources their form'
 	@echo 'make fuzz          each fuzzer for FUZZ_SECONDS=20'
+	@echo 'make vendor        the polyfill for old browsers, and jQuery, into static/vendor'
 	@echo 'make install       DESTDIR= PREFIX=/usr/local; uninstall'
 	@echo 'CC, CFLAGS, CPPFLAGS, LDFLAGS, LIBS_PREFIX=DIR; WERROR=1; V=1; BUILD=build/DIR'
+
+# What pages may use beside sse.js, into static/vendor; no install brings it.  The
+# tests of the pages need that too.
+vendor:
+	@tools/vendor/install
+
+npm-packages: npm-packages-pages
+npm-packages-pages:
+	@tools/vendor/install --if-possible
+.PHONY: vendor npm-packages-pages
 
 -include $(wildcard $(BUILD)/*.d $(BUILD)/test/unit/*.d)
