@@ -7,7 +7,7 @@ VERSION := 0.1.0
 
 FCGI_SSE := fcgi-sse config socket handover listener client request channel \
 	reply session redis_conn redis_sub resume recent publish recorder \
-	record_queue event sse stream sandbox clock log buf parse
+	record_queue event sse outlet follow stream sandbox clock log buf parse
 SSE_PUBLISH := sse-publish config channel redis_conn publish event sse clock \
 	log buf parse
 
@@ -19,12 +19,18 @@ parse_test := parse buf
 event_test := event parse buf
 sse_test := sse event parse buf
 config_test := config parse buf
-request_test := request parse buf
+channel_test := channel parse buf
+request_test := request channel parse buf
+session_test := session channel parse buf
+reply_test := reply buf
+resume_test := resume
+recent_test := recent
+log_test := log
 
 parse_fuzz := parse buf
 event_fuzz := event parse buf
 sse_fuzz := sse event parse buf
-request_fuzz := request parse buf
+request_fuzz := request session channel parse buf
 
 # Which module needs which library: whatever holds it is linked with that.
 LIBS_client := -lfcgi

@@ -1,0 +1,429 @@
+/* SPDX-License-Identifier: ISC */
+/* Where a stream stands, and what it is sent.  Runs in the responder. */
+#include "follow.h"
+
+#include <malloc.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "buf.h"
+#include "clock.h"
+#include "event.h"
+#include "log.h"
+#include "parse.h"
+#include "resume.h"
+#include "sse.h"
+
+#define AGAIN_LEAST_MS 100 /* between two tries to reach Redis: doubled */
+#define AGAIN_MOST_MS 5000 /* up to this, with jitter */
+#define COVERAGE_TRIES 3   /* takes until it is known who records */
+
+/* Send a record of a channel, whose position it becomes. */
+static enum client_result
+put_record(struct follower *f, size_t channel, const struct record *rec)
+{
+	f->positions[channel].id = rec->id;
+	if (rec->id > f->seen_clock)
+		f->seen_clock = rec->id;
+	if (rec->id <= f->floor)
+		return CLIENT_OK;
+	if (rec->origin == ORIGIN_PUBLISHED ||
+	    !recent_take(
+		&f->recent, channel, rec->body, rec->body_len, clock_now_ms()))
+		return outlet_put_record(f->out, rec);
+	/* it was sent live, without its id */
+	return rec->id > f->out->cursor ? outlet_put_id(f->out, rec->id)
+					: CLIENT_OK;
+}
+
+static bool
+is_covered(const char *patterns, const struct channel *c)
+{
+	size_t len;
+
+	for (; patterns != NULL && *patterns != '\0'; patterns += len) {
+		patterns += *patterns == ',';
+		len = strcspn(patterns, ",");
+		if (glob_matches(patterns, len, c->name, c->len))
+			return true;
+	}
+	return false;
+}
+
+/* Note who hears plain messages by himself.  Returns whether that is other
+ * than what the last take subscribed to. */
+static bool
+coverage_changed(struct follower *f)
+{
+	bool changed = false, plain;
+	size_t i;
+
+	for (i = 0; i < f->channels->n; i++) {
+		plain = !is_covered(f->taken.patterns, &f->channels->items[i]);
+		changed |= plain != f->positions[i].hears_plain;
+		f->positions[i].hears_plain = plain;
+	}
+	return changed;
+}
+
+static bool
+is_trimmed(const struct follower *f, size_t channel)
+{
+	return f->found[channel].oldest_prev > f->positions[channel].id;
+}
+
+static bool
+any_trimmed(const struct follower *f)
+{
+	size_t i;
+
+	for (i = 0; i < f->channels->n; i++)
+		if (is_trimmed(f, i))
+			return true;
+	return false;
+}
+
+enum client_result
+follow_put_reset(
+    struct follower *f, enum reset_reason reason, bool concerns_all)
+{
+	size_t i;
+
+	for (i = 0; i < f->channels->n; i++)
+		f->is_concerned[i] = concerns_all || is_trimmed(f, i);
+	return outlet_put_reset(
+	    f->out, f->channels, f->is_concerned, reason, f->taken.clock);
+}
+
+/* --- taking ------------------------------------------------------------- */
+
+/* A plain message that no recorder records: live, without an id. */
+static enum client_result
+pass_plain(struct follower *f, const struct sub_message *m)
+{
+	enum client_result result = CLIENT_OK;
+	struct event ev;
+	struct buf frame;
+
+	if (m->payload_len > f->cfg->event_bytes ||
+	    record_has_header(m->payload, m->payload_len))
+		return CLIENT_OK;
+	event_from_payload(&ev, m->payload, m->payload_len);
+	buf_init(&frame, SSE_FRAME_LEN_MAX(m->payload_len));
+	if (sse_put_event(&frame, &ev) == 0) {
+		recent_add(&f->recent, m->channel, frame.bytes, frame.len,
+		    clock_now_ms());
+		result = outlet_put(f->out, frame.bytes, frame.len);
+	}
+	buf_free(&frame);
+	event_free(&ev);
+	return result;
+}
+
+/* What was on its way when a take was asked for.  Only what follows on the
+ * position counts: the rest comes with the take. */
+static enum client_result
+pass_before_take(
+    struct follower *f, enum sub_kind kind, const struct sub_message *m)
+{
+	if (kind == SUB_PLAIN)
+		return pass_plain(f, m);
+	if (kind == SUB_RECORD && f->positions[m->channel].is_exact &&
+	    m->rec.prev == f->positions[m->channel].id &&
+	    m->rec.id > m->rec.prev)
+		return put_record(f, m->channel, &m->rec);
+	return CLIENT_OK;
+}
+
+enum take_result { TAKE_OK, TAKE_FAILED, TAKE_CLIENT_GONE };
+
+static enum take_result
+take_once(struct follower *f, uint64_t highest, const struct cursor *start)
+{
+	struct sub_message m;
+	enum sub_kind kind;
+
+	if (redis_sub_ask(f->sub, f->positions, highest, start) == -1)
+		return TAKE_FAILED;
+	while ((kind = redis_sub_next(f->sub, &m)) != SUB_TAKEN) {
+		if (kind == SUB_CLOSED)
+			return TAKE_FAILED;
+		if (kind == SUB_NONE)
+			redis_sub_fill(f->sub);
+		else if (pass_before_take(f, kind, &m) == CLIENT_GONE)
+			return TAKE_CLIENT_GONE;
+	}
+	redis_sub_read_take(f->sub, &f->taken, f->found);
+	return TAKE_OK;
+}
+
+static enum take_result
+take(struct follower *f, uint64_t highest, const struct cursor *start)
+{
+	enum take_result result = TAKE_OK;
+	int i;
+
+	for (i = 0; i < COVERAGE_TRIES; i++) {
+		result = take_once(f, highest, start);
+		if (result != TAKE_OK || !coverage_changed(f))
+			break;
+	}
+	return result;
+}
+
+/* Send what the take found; then the positions are exact, or, if more is to
+ * come, where this batch ended. */
+static enum client_result
+replay(struct follower *f)
+{
+	const size_t n = f->channels->n;
+	uint64_t reached = 0;
+	struct record rec;
+	size_t i, channel;
+
+	for (i = 0; i < f->taken.nrecords; i++) {
+		if (redis_sub_taken(f->sub, i, &channel, &rec) == -1)
+			continue;
+		reached = rec.id;
+		if (rec.id <= f->positions[channel].id)
+			continue; /* it came while the take was on its way */
+		if (put_record(f, channel, &rec) == CLIENT_GONE)
+			return CLIENT_GONE;
+	}
+	for (i = 0; i < n; i++) {
+		if (!f->taken.has_more) {
+			f->positions[i].id = f->found[i].last;
+			f->positions[i].is_exact = true;
+		} else if (f->positions[i].id < reached) {
+			f->positions[i].id = reached;
+			f->positions[i].is_exact = false;
+		}
+	}
+	if (f->taken.clock > f->seen_clock)
+		f->seen_clock = f->taken.clock;
+	redis_sub_drop_taken(f->sub);
+	malloc_trim(0); /* a stream lives long and small */
+	return outlet_flush(f->out);
+}
+
+/* When to take next: a check once per heartbeat interval, jittered. */
+static void
+schedule_check(struct follower *f)
+{
+	int64_t interval_ms = (int64_t)f->cfg->heartbeat_s * 1000;
+
+	/* what came into a torn take shows in one that follows at once */
+	f->checks_torn = redis_sub_was_torn(f->sub) && !f->checks_torn;
+	f->again_ms = 0;
+	f->take_due_ms = clock_now_ms();
+	if (!f->checks_torn)
+		f->take_due_ms +=
+		    clock_random(interval_ms * 3 / 4, interval_ms * 5 / 4);
+}
+
+static void
+schedule_another_try(struct follower *f)
+{
+	f->again_ms = f->again_ms == 0 ? AGAIN_LEAST_MS : 2 * f->again_ms;
+	if (f->again_ms > AGAIN_MOST_MS)
+		f->again_ms = AGAIN_MOST_MS;
+	f->take_due_ms =
+	    clock_now_ms() + clock_random(f->again_ms / 2, f->again_ms);
+}
+
+/* Did the store go back behind what this stream has seen of it? */
+static bool
+store_went_back(struct follower *f)
+{
+	const struct take *t = &f->taken;
+	bool was_lagging = f->is_lagging, back = f->went_back;
+	size_t i;
+
+	f->went_back = false;
+	f->is_lagging = false;
+	if (t->clock < f->seen_clock) {
+		f->is_lagging = t->is_replica && !was_lagging;
+		return !f->is_lagging;
+	}
+	if (f->seen_clock > 0 && (t->epoch == 0 || t->epoch > f->seen_clock))
+		return true;
+	for (i = 0; i < f->channels->n; i++)
+		back |= f->positions[i].is_exact &&
+			f->found[i].last < f->positions[i].id;
+	return back;
+}
+
+/* The store went back: nothing that was seen of it counts any more. */
+static enum client_result
+forget_store(struct follower *f)
+{
+	size_t i;
+
+	for (i = 0; i < f->channels->n; i++)
+		f->positions[i].is_exact = false;
+	f->seen_clock = f->taken.clock;
+	f->floor = 0;
+	return follow_put_reset(f, RESET_FLUSHED, true);
+}
+
+/* Take in an open stream: catch up with what was missed, or say that it is
+ * gone.  Whether Redis can be reached or not, the stream goes on. */
+enum client_result
+follow_take(struct follower *f)
+{
+	static const struct cursor from_positions = { CURSOR_NONE, 0 };
+	enum client_result result = CLIENT_OK;
+	enum take_result taken;
+	bool went_back = false;
+
+	do {
+		taken = take(f, f->seen_clock, &from_positions);
+		if (taken == TAKE_CLIENT_GONE)
+			return CLIENT_GONE;
+		if (taken == TAKE_FAILED) {
+			log_debug(
+			    "%s; the stream waits", redis_sub_error(f->sub));
+			schedule_another_try(f);
+			return CLIENT_OK;
+		}
+		if (store_went_back(f)) {
+			went_back = true;
+			result = forget_store(f);
+		} else if (any_trimmed(f)) {
+			result = follow_put_reset(f, RESET_TRIMMED, false);
+		}
+		if (result == CLIENT_OK)
+			result = replay(f);
+	} while (result == CLIENT_OK && f->taken.has_more);
+	schedule_check(f);
+	if (result == CLIENT_OK && went_back)
+		result = outlet_put_id(f->out, f->taken.clock);
+	return result == CLIENT_OK ? outlet_flush(f->out) : result;
+}
+
+/* --- the start ---------------------------------------------------------- */
+
+int
+follow_begin(struct follower *f, const struct cursor *c)
+{
+	size_t i;
+
+	for (i = 0; i < f->channels->n; i++)
+		f->positions[i].id = resume_position(c);
+	return take(f, c->kind == CURSOR_ID ? c->number : 0, c) == TAKE_OK ? 0
+									   : -1;
+}
+
+struct resume
+follow_resume(const struct follower *f, const struct cursor *c)
+{
+	uint64_t first_id = 0;
+	struct record rec;
+	size_t channel;
+
+	if (f->taken.nrecords > 0 &&
+	    redis_sub_taken(f->sub, 0, &channel, &rec) == 0)
+		first_id = rec.id;
+	return resume_decide(c, &f->taken, first_id, any_trimmed(f));
+}
+
+enum client_result
+follow_catch_up(struct follower *f, const struct resume *r)
+{
+	enum client_result result;
+	size_t i;
+
+	for (i = 0; i < f->channels->n; i++)
+		f->positions[i].id = r->floor;
+	f->floor = r->floor;
+	f->is_lagging = r->is_lagging;
+	f->seen_clock = r->is_lagging ? r->floor : f->taken.clock;
+	if ((result = replay(f)) != CLIENT_OK)
+		return result;
+	schedule_check(f);
+	if (f->taken.has_more && (result = follow_take(f)) != CLIENT_OK)
+		return result;
+	/* not while Redis is away and records are still to come: the browser
+	 * would step over them */
+	if (f->again_ms != 0)
+		return CLIENT_OK;
+	return outlet_put_id(f->out, f->seen_clock);
+}
+
+/* --- live --------------------------------------------------------------- */
+
+static enum client_result
+pass_record(struct follower *f, size_t channel, const struct record *rec)
+{
+	const struct position *p = &f->positions[channel];
+
+	if (rec->id <= p->id)
+		return CLIENT_OK; /* the take had it already */
+	if (rec->prev != p->id) {
+		/* newer: one was missed.  older: the store went back */
+		f->went_back = rec->prev < p->id;
+		return follow_take(f);
+	}
+	return put_record(f, channel, rec);
+}
+
+/* Pass on all that was read from Redis. */
+enum client_result
+follow_pass(struct follower *f)
+{
+	enum client_result result = CLIENT_OK;
+	struct sub_message m;
+
+	while (result == CLIENT_OK) {
+		switch (redis_sub_next(f->sub, &m)) {
+		case SUB_RECORD:
+			result = pass_record(f, m.channel, &m.rec);
+			break;
+		case SUB_PLAIN:
+			result = pass_plain(f, &m);
+			break;
+		case SUB_NOTICE:
+			result = follow_take(f);
+			break;
+		case SUB_CLOSED:
+			if (redis_sub_fd(f->sub) == -1 && f->again_ms == 0) {
+				log_debug("%s; the stream reconnects",
+				    redis_sub_error(f->sub));
+				schedule_another_try(f);
+			}
+			return CLIENT_OK;
+		case SUB_TAKEN: /* only while one is asked for */
+		case SUB_NONE:
+			return CLIENT_OK;
+		}
+	}
+	return result;
+}
+
+int
+follow_open(struct follower *f, const struct config *cfg,
+    const struct channel_set *channels, struct outlet *out)
+{
+	memset(f, 0, sizeof(*f));
+	f->cfg = cfg;
+	f->channels = channels;
+	f->out = out;
+	f->sub = redis_sub_new(cfg, channels);
+	f->positions = calloc(channels->n, sizeof(*f->positions));
+	f->found = calloc(channels->n, sizeof(*f->found));
+	f->is_concerned = calloc(channels->n, sizeof(*f->is_concerned));
+	return f->sub == NULL || f->positions == NULL || f->found == NULL ||
+		       f->is_concerned == NULL
+		   ? -1
+		   : 0;
+}
+
+void
+follow_close(struct follower *f)
+{
+	redis_sub_free(f->sub);
+	free(f->positions);
+	free(f->found);
+	free(f->is_concerned);
+	recent_free(&f->recent);
+}

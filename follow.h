@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Following the channels of one stream: takes, records, plain messages, and
+ * where the stream stands in each channel.  Whatever goes wrong with Redis
+ * ends in one remedy, a take: it reads behind the positions, so that nothing
+ * is lost and nothing comes twice.
+ */
+#ifndef FOLLOW_H
+#define FOLLOW_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "channel.h"
+#include "config.h"
+#include "outlet.h"
+#include "recent.h"
+#include "redis_sub.h"
+#include "request.h"
+
+struct follower {
+	const struct config *cfg;	    /* borrowed */
+	const struct channel_set *channels; /* borrowed */
+	struct outlet *out;		    /* borrowed */
+	struct redis_sub *sub;
+	struct position *positions;  /* one for each channel */
+	struct taken_channel *found; /* likewise, of the last take */
+	bool *is_concerned;	     /* likewise, by a reset */
+	struct take taken;
+	struct recent recent;
+	uint64_t floor;	     /* records at or below are not the client's */
+	uint64_t seen_clock; /* the newest id that this store has shown */
+	bool is_lagging;     /* a replica was behind at the last take */
+	bool went_back;	     /* a record showed that the store did */
+	bool checks_torn;    /* the coming take follows a torn one */
+	int64_t take_due_ms; /* when to take next */
+	int64_t again_ms;    /* pause between tries; 0: Redis is there */
+};
+
+/* Follow channels into out.  Returns 0, or -1 without memory; in any case end
+ * with follow_close. */
+int follow_open(struct follower *f, const struct config *cfg,
+    const struct channel_set *channels, struct outlet *out);
+void follow_close(struct follower *f);
+
+/* The first take, from a cursor.  Writes nothing yet.  Returns 0, or -1 with
+ * redis_sub_error(f->sub). */
+int follow_begin(struct follower *f, const struct cursor *c);
+
+/* What that take means for the client (see resume.h). */
+struct resume follow_resume(const struct follower *f, const struct cursor *c);
+
+/* "stream-reset" for the channels that the last take found trimmed, or for
+ * all. */
+enum client_result follow_put_reset(
+    struct follower *f, enum reset_reason reason, bool concerns_all);
+
+/* Send what was taken, and take on until it is all; behind it the clock as a
+ * block of only an id. */
+enum client_result follow_catch_up(struct follower *f, const struct resume *r);
+
+/* Take in an open stream.  Whether Redis can be reached or not, the stream
+ * goes on: take_due_ms says when to take next. */
+enum client_result follow_take(struct follower *f);
+
+/* Pass on all that was read from Redis. */
+enum client_result follow_pass(struct follower *f);
+
+#endif

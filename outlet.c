@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: ISC */
+/* The blocks of a stream.  Runs in the responder. */
+#include "outlet.h"
+
+#include <string.h>
+
+#include "clock.h"
+
+#define SMALL_LEN_MAX (1 << 20) /* a reset of 1,024 channels fits */
+
+void
+outlet_init(struct outlet *o, struct client *cl)
+{
+	memset(o, 0, sizeof(*o));
+	o->cl = cl;
+	buf_init(&o->small, SMALL_LEN_MAX);
+}
+
+void
+outlet_free(struct outlet *o)
+{
+	buf_free(&o->small);
+}
+
+enum client_result
+outlet_put(struct outlet *o, const void *p, size_t len)
+{
+	o->unflushed_len += len;
+	return client_write(o->cl, p, len);
+}
+
+enum client_result
+outlet_put_small(struct outlet *o)
+{
+	enum client_result result = outlet_put(o, o->small.bytes, o->small.len);
+
+	buf_reset(&o->small);
+	return result;
+}
+
+enum client_result
+outlet_flush(struct outlet *o)
+{
+	if (o->unflushed_len == 0)
+		return CLIENT_OK;
+	o->unflushed_len = 0;
+	o->last_write_ms = clock_now_ms();
+	return client_flush(o->cl);
+}
+
+enum client_result
+outlet_put_id(struct outlet *o, uint64_t id)
+{
+	buf_printf(&o->small, "id: %llu\n\n", (unsigned long long)id);
+	o->cursor = id;
+	return outlet_put_small(o);
+}
+
+enum client_result
+outlet_put_record(struct outlet *o, const struct record *rec)
+{
+	if (outlet_put(o, rec->frame, rec->frame_len) == CLIENT_GONE)
+		return CLIENT_GONE;
+	if (rec->id < o->cursor)
+		return outlet_put_id(o, o->cursor);
+	o->cursor = rec->id;
+	return CLIENT_OK;
+}
+
+enum client_result
+outlet_put_heartbeat(struct outlet *o, bool as_event, uint64_t interval_s)
+{
+	if (as_event)
+		buf_printf(&o->small, "event: stream-heartbeat\ndata: %llu\n\n",
+		    (unsigned long long)interval_s);
+	else
+		buf_puts(&o->small, ":\n\n");
+	return outlet_put_small(o);
+}
+
+enum client_result
+outlet_put_retry(struct outlet *o, int64_t retry_ms)
+{
+	buf_printf(&o->small, "retry: %lld\n\n", (long long)retry_ms);
+	return outlet_put_small(o);
+}
+
+/* A channel name in JSON: of what must be escaped it can hold only quotes. */
+static void
+put_json_name(struct buf *b, const struct channel *c)
+{
+	size_t i;
+
+	buf_putc(b, '"');
+	for (i = 0; i < c->len; i++) {
+		if (c->name[i] == '"')
+			buf_putc(b, '\\');
+		buf_putc(b, c->name[i]);
+	}
+	buf_putc(b, '"');
+}
+
+enum client_result
+outlet_put_reset(struct outlet *o, const struct channel_set *channels,
+    const bool *is_concerned, enum reset_reason reason, uint64_t clock)
+{
+	const char *comma = "";
+	size_t i;
+
+	buf_puts(&o->small, "event: stream-reset\ndata: {\"channels\":[");
+	for (i = 0; i < channels->n; i++) {
+		if (!is_concerned[i])
+			continue;
+		buf_puts(&o->small, comma);
+		put_json_name(&o->small, &channels->items[i]);
+		comma = ",";
+	}
+	buf_printf(&o->small, "],\"reason\":\"%s\",\"id\":\"%llu\"}\n\n",
+	    reset_reason_name(reason), (unsigned long long)clock);
+	return outlet_put_small(o);
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What a stream writes: blocks of text/event-stream (HTML 9.2.6), gathered
+ * until they are flushed, and the id that the browser remembers meanwhile.
+ */
+#ifndef OUTLET_H
+#define OUTLET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "buf.h"
+#include "channel.h"
+#include "client.h"
+#include "resume.h"
+#include "sse.h"
+
+struct outlet {
+	struct client *cl; /* borrowed */
+	struct buf small;  /* blocks are built here */
+	uint64_t cursor;   /* the id that the client remembers */
+	size_t unflushed_len;
+	int64_t last_write_ms;
+};
+
+void outlet_init(struct outlet *o, struct client *cl);
+void outlet_free(struct outlet *o);
+
+/* Bytes, or what was built in o->small.  Like all functions here they return
+ * CLIENT_GONE when nobody reads any more. */
+enum client_result outlet_put(struct outlet *o, const void *p, size_t len);
+enum client_result outlet_put_small(struct outlet *o);
+
+/* All that was put leaves in one write. */
+enum client_result outlet_flush(struct outlet *o);
+
+/* A block of only an id: it dispatches nothing, and the browser remembers it. */
+enum client_result outlet_put_id(struct outlet *o, uint64_t id);
+
+/* A record's frame.  The cursor never goes back: behind a late record comes
+ * the highest id again. */
+enum client_result outlet_put_record(
+    struct outlet *o, const struct record *rec);
+
+/* A sign of life: a comment, or an event "stream-heartbeat" with interval_s
+ * as its data if as_event. */
+enum client_result outlet_put_heartbeat(
+    struct outlet *o, bool as_event, uint64_t interval_s);
+
+/* "stream-reset": says what cannot be kept, for the channels; clock: the id
+ * from which a page that keeps its own position may go on. */
+enum client_result outlet_put_reset(struct outlet *o,
+    const struct channel_set *channels, const bool *is_concerned,
+    enum reset_reason reason, uint64_t clock);
+
+/* How long the browser is to wait before it comes back. */
+enum client_result outlet_put_retry(struct outlet *o, int64_t retry_ms);
+
+#endif
