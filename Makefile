@@ -6,8 +6,9 @@
 VERSION := 0.1.0
 
 FCGI_SSE := fcgi-sse config socket handover listener client request channel \
-	reply session redis_conn redis_sub resume recent publish recorder \
-	record_queue event sse outlet follow stream sandbox clock log buf parse
+	reply cookie session session_record session_store redis_conn \
+	redis_sub resume recent publish recorder record_queue event sse outlet \
+	follow stream sandbox clock log buf parse
 SSE_PUBLISH := sse-publish config channel redis_conn publish event sse clock \
 	log buf parse
 
@@ -37,6 +38,8 @@ LIBS_client := -lfcgi
 LIBS_redis_conn := -lhiredis
 LIBS_redis_sub := -lhiredis
 LIBS_event := -lcjson
+LIBS_session_record := -lcjson
+LIBS_session_store := -lmd
 
 # Where the installed program lies, and its parts.
 PREFIX ?= /usr/local

@@ -273,6 +273,24 @@ client_poll_events(const struct client *cl)
 	return cl->is_cgi ? 0 : POLLIN | POLLRDHUP;
 }
 
+/*
+ * The web server closed its half of the connection: it still reads, and counts
+ * an answer without END_REQUEST as a responder that died (lighttpd logs two
+ * errors).  Sent past libfcgi, which could wait; if it does not fit, never
+ * mind.
+ */
+static void
+end_request(const struct client *cl)
+{
+	unsigned char records[24] = { 1, 6, 0, 0, 0, 0, 0, 0, /* STDOUT ends */
+		1, 3, 0, 0, 0, 8, 0, 0 }; /* END_REQUEST, status 0 */
+
+	records[2] = records[10] = (unsigned char)(cl->fcgi.requestId >> 8);
+	records[3] = records[11] = (unsigned char)cl->fcgi.requestId;
+	send(cl->fcgi.ipcFd, records, sizeof(records),
+	    MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
 bool
 client_has_left(struct client *cl, short revents)
 {
@@ -288,7 +306,10 @@ client_has_left(struct client *cl, short revents)
 	n = recv(cl->fcgi.ipcFd, bytes, sizeof(bytes), MSG_DONTWAIT);
 	if (n == -1)
 		return errno != EAGAIN && errno != EINTR;
-	return n == 0 || (n >= 2 && bytes[1] == 2);
+	if (n > 0 && (n < 2 || bytes[1] != 2))
+		return false;
+	end_request(cl);
+	return true;
 }
 
 void

@@ -24,6 +24,7 @@
 #include "request.h"
 #include "sandbox.h"
 #include "session.h"
+#include "session_store.h"
 #include "socket.h"
 #include "stream.h"
 
@@ -51,9 +52,7 @@ refuse(struct client *cl, const struct request *req, const struct session *s,
 	struct buf b;
 
 	if (is_misconfigured)
-		log_error("refused (%d): %s; check the web server's "
-			  "configuration",
-		    (int)status, sentence);
+		log_error("refused (%d): %s", (int)status, sentence);
 	else
 		log_debug("refused %s (%d): %s", from, (int)status, sentence);
 	buf_init(&b, 4096);
@@ -67,14 +66,12 @@ refuse(struct client *cl, const struct request *req, const struct session *s,
 /* It will pass: no free slot, or shutting down. */
 static enum client_result
 send_away(struct client *cl, const struct request *req, const struct session *s,
-    enum admission admission)
+    const char *why)
 {
 	struct buf b;
 
 	buf_init(&b, 4096);
-	reply_put_come_back(&b, req, s, clock_random(5000, 15000),
-	    admission == ADMISSION_FULL ? "all streams are taken just now"
-					: "the server is being restarted");
+	reply_put_come_back(&b, req, s, clock_random(5000, 15000), why);
 	return send_reply(cl, &b);
 }
 
@@ -91,6 +88,21 @@ answer_without_stream(
 	else
 		reply_put_stream_header(&b, req, s);
 	return send_reply(cl, &b);
+}
+
+/* Who may read what.  A preflight carries no cookies and gets no events. */
+static enum http_status
+read_session(struct session *s, const struct request *req,
+    const struct request_limits *limits, const struct config *cfg)
+{
+	enum http_status status = session_open(s, req, limits);
+
+	if (status == HTTP_OK && s->needs_record &&
+	    req->method != METHOD_OPTIONS)
+		status = session_store_read(s, req, limits, cfg);
+	if (status == HTTP_UNAVAILABLE)
+		log_error("%s; the client is told to come back", s->error);
+	return status;
 }
 
 static enum client_result
@@ -115,15 +127,22 @@ answer(struct client *cl, const struct config *cfg, enum admission admission)
 	else if (has_large_body)
 		result = refuse(cl, &req, NULL, HTTP_CONTENT_TOO_LARGE,
 		    "a stream is asked for without a body", false);
-	else if ((status = session_open(&ses, &req, &limits)) != HTTP_OK)
+	else if ((status = read_session(&ses, &req, &limits, cfg)) ==
+		 HTTP_UNAVAILABLE)
+		result = send_away(cl, &req, &ses,
+		    "the event store cannot be reached just now");
+	else if (status != HTTP_OK)
 		result = refuse(
 		    cl, &req, &ses, status, ses.error, ses.is_misconfigured);
 	else if (req.method == METHOD_HEAD || req.method == METHOD_OPTIONS)
 		result = answer_without_stream(cl, &req, &ses);
 	else if (admission != ADMISSION_OPEN || stream_is_stopping())
-		result = send_away(cl, &req, &ses, admission);
+		result = send_away(cl, &req, &ses,
+		    admission == ADMISSION_FULL
+			? "all streams are taken just now"
+			: "the server is being restarted");
 	else
-		result = stream_run(cl, cfg, &req, &ses);
+		result = stream_run(cl, cfg, &req, &limits, &ses);
 	session_close(&ses);
 	request_free(&req);
 	return result;

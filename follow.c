@@ -135,7 +135,12 @@ pass_before_take(
 	return CLIENT_OK;
 }
 
-enum take_result { TAKE_OK, TAKE_FAILED, TAKE_CLIENT_GONE };
+enum take_result {
+	TAKE_OK,
+	TAKE_FAILED,
+	TAKE_SESSION_CHANGED,
+	TAKE_CLIENT_GONE
+};
 
 static enum take_result
 take_once(struct follower *f, uint64_t highest, const struct cursor *start)
@@ -154,7 +159,10 @@ take_once(struct follower *f, uint64_t highest, const struct cursor *start)
 			return TAKE_CLIENT_GONE;
 	}
 	redis_sub_read_take(f->sub, &f->taken, f->found);
-	return TAKE_OK;
+	f->session_changed = f->session->key[0] != '\0' &&
+			     !session_is_current(f->session, f->taken.session,
+				 f->taken.session_len);
+	return f->session_changed ? TAKE_SESSION_CHANGED : TAKE_OK;
 }
 
 static enum take_result
@@ -280,6 +288,8 @@ follow_take(struct follower *f)
 		taken = take(f, f->seen_clock, &from_positions);
 		if (taken == TAKE_CLIENT_GONE)
 			return CLIENT_GONE;
+		if (taken == TAKE_SESSION_CHANGED)
+			return CLIENT_OK;
 		if (taken == TAKE_FAILED) {
 			log_debug(
 			    "%s; the stream waits", redis_sub_error(f->sub));
@@ -314,6 +324,16 @@ follow_begin(struct follower *f, const struct cursor *c)
 									   : -1;
 }
 
+void
+follow_from(struct follower *f, uint64_t id)
+{
+	size_t i;
+
+	for (i = 0; i < f->channels->n; i++)
+		f->positions[i].id = id;
+	f->seen_clock = id;
+}
+
 struct resume
 follow_resume(const struct follower *f, const struct cursor *c)
 {
@@ -343,9 +363,9 @@ follow_catch_up(struct follower *f, const struct resume *r)
 	schedule_check(f);
 	if (f->taken.has_more && (result = follow_take(f)) != CLIENT_OK)
 		return result;
-	/* not while Redis is away and records are still to come: the browser
-	 * would step over them */
-	if (f->again_ms != 0)
+	/* not while records are still to come because Redis is away or the
+	 * session changed: the browser would step over them */
+	if (f->again_ms != 0 || f->session_changed)
 		return CLIENT_OK;
 	return outlet_put_id(f->out, f->seen_clock);
 }
@@ -374,7 +394,7 @@ follow_pass(struct follower *f)
 	enum client_result result = CLIENT_OK;
 	struct sub_message m;
 
-	while (result == CLIENT_OK) {
+	while (result == CLIENT_OK && !f->session_changed) {
 		switch (redis_sub_next(f->sub, &m)) {
 		case SUB_RECORD:
 			result = pass_record(f, m.channel, &m.rec);
@@ -402,13 +422,21 @@ follow_pass(struct follower *f)
 
 int
 follow_open(struct follower *f, const struct config *cfg,
-    const struct channel_set *channels, struct outlet *out)
+    struct session *session, struct outlet *out)
 {
+	const struct channel_set *channels = &session->channels;
+
 	memset(f, 0, sizeof(*f));
 	f->cfg = cfg;
+	f->session = session;
 	f->channels = channels;
 	f->out = out;
-	f->sub = redis_sub_new(cfg, channels);
+	f->sub = redis_sub_new(
+	    cfg, channels, session->key[0] != '\0' ? session->key : NULL);
+	if (f->sub != NULL && session->conn != NULL) {
+		redis_sub_adopt(f->sub, session->conn);
+		session->conn = NULL;
+	}
 	f->positions = calloc(channels->n, sizeof(*f->positions));
 	f->found = calloc(channels->n, sizeof(*f->found));
 	f->is_concerned = calloc(channels->n, sizeof(*f->is_concerned));

@@ -17,10 +17,12 @@
 #include "recent.h"
 #include "redis_sub.h"
 #include "request.h"
+#include "session.h"
 
 struct follower {
 	const struct config *cfg;	    /* borrowed */
-	const struct channel_set *channels; /* borrowed */
+	const struct session *session;	    /* borrowed */
+	const struct channel_set *channels; /* the session's */
 	struct outlet *out;		    /* borrowed */
 	struct redis_sub *sub;
 	struct position *positions;  /* one for each channel */
@@ -28,24 +30,30 @@ struct follower {
 	bool *is_concerned;	     /* likewise, by a reset */
 	struct take taken;
 	struct recent recent;
-	uint64_t floor;	     /* records at or below are not the client's */
-	uint64_t seen_clock; /* the newest id that this store has shown */
-	bool is_lagging;     /* a replica was behind at the last take */
-	bool went_back;	     /* a record showed that the store did */
-	bool checks_torn;    /* the coming take follows a torn one */
-	int64_t take_due_ms; /* when to take next */
-	int64_t again_ms;    /* pause between tries; 0: Redis is there */
+	uint64_t floor;	      /* records at or below are not the client's */
+	uint64_t seen_clock;  /* the newest id that this store has shown */
+	bool is_lagging;      /* a replica was behind at the last take */
+	bool went_back;	      /* a record showed that the store did */
+	bool checks_torn;     /* the coming take follows a torn one */
+	bool session_changed; /* the last take found another record, or none */
+	int64_t take_due_ms;  /* when to take next */
+	int64_t again_ms;     /* pause between tries; 0: Redis is there */
 };
 
-/* Follow channels into out.  Returns 0, or -1 without memory; in any case end
- * with follow_close. */
+/* Follow the session's channels into out; takes the session's connection, if
+ * it has one.  Returns 0, or -1 without memory; in any case end with
+ * follow_close. */
 int follow_open(struct follower *f, const struct config *cfg,
-    const struct channel_set *channels, struct outlet *out);
+    struct session *session, struct outlet *out);
 void follow_close(struct follower *f);
 
 /* The first take, from a cursor.  Writes nothing yet.  Returns 0, or -1 with
- * redis_sub_error(f->sub). */
+ * redis_sub_error(f->sub), or -1 with session_changed: f->taken.session is the
+ * record now. */
 int follow_begin(struct follower *f, const struct cursor *c);
+
+/* Instead: go on in an open stream, behind an id, by follow_take. */
+void follow_from(struct follower *f, uint64_t id);
 
 /* What that take means for the client (see resume.h). */
 struct resume follow_resume(const struct follower *f, const struct cursor *c);
@@ -60,7 +68,9 @@ enum client_result follow_put_reset(
 enum client_result follow_catch_up(struct follower *f, const struct resume *r);
 
 /* Take in an open stream.  Whether Redis can be reached or not, the stream
- * goes on: take_due_ms says when to take next. */
+ * goes on: take_due_ms says when to take next.  Not so when session_changed is
+ * set: then f->taken.session is the record now, and nothing was sent of the
+ * take. */
 enum client_result follow_take(struct follower *f);
 
 /* Pass on all that was read from Redis. */

@@ -119,3 +119,11 @@ outlet_put_reset(struct outlet *o, const struct channel_set *channels,
 	    reset_reason_name(reason), (unsigned long long)clock);
 	return outlet_put_small(o);
 }
+
+enum client_result
+outlet_put_end(struct outlet *o, const char *reason)
+{
+	buf_printf(&o->small,
+	    "event: stream-end\ndata: {\"reason\":\"%s\"}\n\n", reason);
+	return outlet_put_small(o);
+}

@@ -54,6 +54,9 @@ enum client_result outlet_put_reset(struct outlet *o,
     const struct channel_set *channels, const bool *is_concerned,
     enum reset_reason reason, uint64_t clock);
 
+/* "stream-end": it does not go on after this, and why. */
+enum client_result outlet_put_end(struct outlet *o, const char *reason);
+
 /* How long the browser is to wait before it comes back. */
 enum client_result outlet_put_retry(struct outlet *o, int64_t retry_ms);
 

@@ -32,13 +32,15 @@ struct words {
 struct redis_sub {
 	const struct config *cfg;
 	const struct channel_set *channels;
+	const char *session_key; /* NULL: none */
 	struct redis_conn *conn; /* NULL: not connected */
 	size_t prefix_len;
 	struct words eval;   /* the script, but for what changes: */
 	char (*numbers)[24]; /* highest, amount, positions */
 	struct words subscribe;
-	char *names;			      /* behind both */
-	redisReply *exec;		      /* the last take's answer */
+	int nsubscribe;	  /* of its words, without plain channels */
+	char *names;	  /* behind both */
+	redisReply *exec; /* the last take's answer */
 	const redisReply *snapshot, *records; /* in it */
 	bool is_subscribed;
 	bool was_torn;
@@ -108,7 +110,10 @@ build_eval(struct redis_sub *sub, char **at)
 	add_name(sub, w, at, "clock", "");
 	add_name(sub, w, at, "epoch", "");
 	add_name(sub, w, at, "recorder", "");
-	add_name(sub, w, at, "recorder", ""); /* no session */
+	if (sub->session_key != NULL)
+		words_add(w, sub->session_key, strlen(sub->session_key));
+	else
+		add_name(sub, w, at, "recorder", ""); /* see snapshot.lua */
 	for (i = 0; i < sub->channels->n; i++) {
 		add_name(sub, w, at, "history:", sub->channels->items[i].name);
 		add_name(sub, w, at, "meta:", sub->channels->items[i].name);
@@ -117,7 +122,8 @@ build_eval(struct redis_sub *sub, char **at)
 }
 
 struct redis_sub *
-redis_sub_new(const struct config *cfg, const struct channel_set *channels)
+redis_sub_new(const struct config *cfg, const struct channel_set *channels,
+    const char *session_key)
 {
 	struct redis_sub *sub = calloc(1, sizeof(*sub));
 	size_t n = channels->n;
@@ -127,12 +133,13 @@ redis_sub_new(const struct config *cfg, const struct channel_set *channels)
 		return NULL;
 	sub->cfg = cfg;
 	sub->channels = channels;
+	sub->session_key = session_key;
 	sub->prefix_len = strlen(cfg->prefix);
 	sub->names = malloc((6 + 3 * n) * NAME_SIZE);
 	sub->numbers = calloc(2 + n, sizeof(*sub->numbers));
 	if (sub->names == NULL || sub->numbers == NULL ||
 	    words_init(&sub->eval, EVAL_KEYS + 8 + 3 * n) == -1 ||
-	    words_init(&sub->subscribe, 2 + 2 * n) == -1) {
+	    words_init(&sub->subscribe, 3 + 2 * n) == -1) {
 		redis_sub_free(sub);
 		return NULL;
 	}
@@ -143,6 +150,9 @@ redis_sub_new(const struct config *cfg, const struct channel_set *channels)
 	for (size_t i = 0; i < n; i++)
 		add_name(sub, &sub->subscribe, &at,
 		    "event:", channels->items[i].name);
+	if (session_key != NULL)
+		words_add(&sub->subscribe, session_key, strlen(session_key));
+	sub->nsubscribe = sub->subscribe.argc;
 	return sub;
 }
 
@@ -296,13 +306,13 @@ set_eval(struct redis_sub *sub, const struct position *positions,
 		set_number(sub, 2 + i, at + 4 + i, positions[i].id);
 }
 
-/* The words of SUBSCRIBE behind the first n + 2: plain channels. */
+/* The last words of SUBSCRIBE: plain channels. */
 static void
 set_subscribe(struct redis_sub *sub, const struct position *positions)
 {
 	size_t i, n = sub->channels->n;
 
-	sub->subscribe.argc = (int)(2 + n);
+	sub->subscribe.argc = sub->nsubscribe;
 	for (i = 0; i < n; i++)
 		if (positions[i].hears_plain)
 			words_add(&sub->subscribe, sub->channels->items[i].name,
@@ -342,6 +352,12 @@ number(const redisReply *r)
 	return r->type == REDIS_REPLY_INTEGER && r->integer > 0
 		   ? (uint64_t)r->integer
 		   : 0;
+}
+
+void
+redis_sub_adopt(struct redis_sub *sub, struct redis_conn *conn)
+{
+	sub->conn = conn;
 }
 
 static bool
@@ -443,6 +459,11 @@ redis_sub_read_take(
 	t->patterns = s->element[5]->type == REDIS_REPLY_STRING
 			  ? s->element[5]->str
 			  : NULL;
+	t->session = NULL;
+	if (s->element[6]->type == REDIS_REPLY_STRING) {
+		t->session = s->element[6]->str;
+		t->session_len = (size_t)s->element[6]->len;
+	}
 	t->nrecords = sub->records->elements / 2;
 	for (i = 0; i < sub->channels->n; i++) {
 		memset(&found[i], 0, sizeof(found[i]));

@@ -33,6 +33,8 @@ struct take {
 	bool is_replica;      /* asked only if highest > clock */
 	bool has_more;	      /* records remain: take again from the last */
 	const char *patterns; /* of the active recorder; NULL: there is none */
+	const char *session;  /* record of the session; NULL: there is none */
+	size_t session_len;   /* bytes */
 	size_t nrecords;
 };
 
@@ -42,12 +44,18 @@ struct taken_channel {
 			       * gone.  0 where nothing is new */
 };
 
+struct redis_conn;
 struct redis_sub;
 
-/* Reads those channels; borrows cfg and channels for its life.  NULL without
+/* Reads those channels, and with them the session's record under session_key
+ * (NULL for none).  Borrows cfg, channels and key for its life.  NULL without
  * memory.  Connects in redis_sub_ask. */
-struct redis_sub *redis_sub_new(
-    const struct config *cfg, const struct channel_set *channels);
+struct redis_sub *redis_sub_new(const struct config *cfg,
+    const struct channel_set *channels, const char *session_key);
+
+/* Use this connection, which it then owns, instead of making one. */
+void redis_sub_adopt(struct redis_sub *sub, struct redis_conn *conn);
+
 void redis_sub_free(struct redis_sub *sub);
 
 /*
@@ -84,7 +92,7 @@ enum sub_kind {
 	SUB_NONE,   /* nothing more has been read */
 	SUB_RECORD, /* rec, of channel */
 	SUB_PLAIN,  /* payload, of channel: a plain PUBLISH */
-	SUB_NOTICE, /* a recorder came or went: take */
+	SUB_NOTICE, /* a recorder came or went, or the session changed: take */
 	SUB_TAKEN,  /* the take that was asked for is there */
 	SUB_CLOSED  /* the connection is gone, or the take was refused:
 		     * redis_sub_error; ask again later */

@@ -61,6 +61,26 @@ check_policy_variables(struct request *req, char *const *env)
 	return HTTP_OK;
 }
 
+/*
+ * Is it certain who %u is?  nginx' fastcgi_params sends a REMOTE_USER that
+ * nobody has checked; one that is set again behind the include comes second.
+ */
+static enum http_status
+check_user(struct request *req, char *const *env)
+{
+	static const char name[] = "REMOTE_USER=";
+	int count = 0;
+
+	if (req->channels == NULL || strstr(req->channels, "%u") == NULL)
+		return HTTP_OK;
+	for (; *env != NULL; env++)
+		count += strncmp(*env, name, sizeof(name) - 1) == 0;
+	if (count < 2)
+		return HTTP_OK;
+	req->is_misconfigured = true;
+	return refuse(req, HTTP_FORBIDDEN, "REMOTE_USER is set twice");
+}
+
 static void
 read_variables(struct request *req, char *const *env)
 {
@@ -226,8 +246,10 @@ request_parse(
 
 	memset(req, 0, sizeof(*req));
 	channel_set_init(&req->asked);
+	req->env = env;
 	read_variables(req, env);
 	if ((status = check_policy_variables(req, env)) != HTTP_OK ||
+	    (status = check_user(req, env)) != HTTP_OK ||
 	    (status = read_method(req, env)) != HTTP_OK)
 		return status;
 	value = variable(env, "HTTP_LAST_EVENT_ID");

@@ -52,6 +52,7 @@ struct request {
 	struct channel_set asked; /* channels of the query; may be empty */
 
 	/* borrowed from the environment; NULL if not set */
+	char *const *env; /* itself */
 	const char *origin;
 	const char *remote_address;
 	const char *remote_user;
@@ -77,7 +78,8 @@ struct request_limits {
  * Read a NULL-terminated environment.  Returns HTTP_OK, or the status to
  * answer with and req->error.  A SSE_* that is empty or stands twice is
  * HTTP_FORBIDDEN (nginx sends both of an overridden variable, and a reader of
- * the first would take the wrong one).  In any case end with request_free.
+ * the first would take the wrong one); so is a doubled REMOTE_USER if
+ * SSE_CHANNELS asks for it by %u.  In any case end with request_free.
  */
 enum http_status request_parse(
     struct request *req, char *const *env, const struct request_limits *limits);

@@ -7,10 +7,13 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "buf.h"
 #include "parse.h"
+#include "redis_conn.h"
+#include "session_record.h"
 
 #define DEFAULT_CHANNEL "sse" /* tornado-sse's */
 
@@ -73,11 +76,13 @@ channels_of_location(struct session *s, const struct request *req,
 			    "the user's name cannot be part of a channel name");
 	}
 	buf_init(&list, 1 << 20);
-	failed = expand_user(req->channels, user, &list) == -1 ||
-		 channel_set_add_list(&s->channels, list.bytes, list.len,
-		     limits->prefix, error, sizeof(error)) == -1;
-	if (failed && list.len == 0)
-		snprintf(error, sizeof(error), "out of memory");
+	failed = expand_user(req->channels, user, &list) == -1;
+	if (failed)
+		snprintf(error, sizeof(error), "the list is too long");
+	else
+		failed =
+		    channel_set_add_list(&s->channels, list.bytes, list.len,
+			limits->prefix, error, sizeof(error)) == -1;
 	buf_free(&list);
 	if (failed)
 		return misconfigured(s, "SSE_CHANNELS: %s", error);
@@ -173,9 +178,10 @@ session_open(struct session *s, const struct request *req,
 		return misconfigured(s,
 		    "SSE_ROLE is '%.40s'; this version knows only 'subscribe'",
 		    req->role);
-	if (req->session_cookie != NULL)
-		return misconfigured(s, "SSE_SESSION_COOKIE: this version has "
-					"no session policy yet");
+	if (req->session_cookie != NULL) {
+		s->needs_record = true;
+		return HTTP_OK;
+	}
 	s->is_open = true;
 	if (req->channels == NULL)
 		return channels_asked(s, req);
@@ -184,8 +190,93 @@ session_open(struct session *s, const struct request *req,
 	return narrow(s, req);
 }
 
+/* Leave in s->channels what the location's own list names, too. */
+static enum http_status
+intersect(struct session *s, const struct request *req,
+    const struct request_limits *limits, const struct channel_set *of_record)
+{
+	enum http_status status = channels_of_location(s, req, limits);
+	struct channel_set both;
+	size_t i;
+
+	if (status != HTTP_OK)
+		return status;
+	channel_set_init(&both);
+	for (i = 0; i < of_record->n; i++) {
+		const struct channel *c = &of_record->items[i];
+
+		if (channel_set_has(&s->channels, c->name, c->len) &&
+		    channel_set_add(&both, c->name, c->len) == -1)
+			status = forbid(s, "out of memory");
+	}
+	channel_set_free(&s->channels);
+	s->channels = both;
+	if (status == HTTP_OK && both.n == 0)
+		status = forbid(s, "the session may read no channel here");
+	return status;
+}
+
+static void
+forget_record(struct session *s)
+{
+	channel_set_free(&s->channels);
+	free(s->record);
+	free(s->user);
+	s->record = s->user = NULL;
+	s->record_len = 0;
+}
+
+enum http_status
+session_apply(struct session *s, const struct request *req,
+    const struct request_limits *limits, const char *record, size_t record_len)
+{
+	struct channel_set of_record;
+	enum http_status status = HTTP_OK;
+	char error[200];
+
+	forget_record(s);
+	if (record == NULL)
+		return forbid(s, "the session is unknown, or it is over");
+	channel_set_init(&of_record);
+	if (session_record_parse(record, record_len, limits->prefix, &of_record,
+		&s->user, error, sizeof(error)) == -1)
+		status = misconfigured(
+		    s, "the session's record cannot be used: %s", error);
+	else if (of_record.n > limits->max_channels)
+		status = misconfigured(s,
+		    "the session's record names %zu channels; %zu are possible "
+		    "(--max-channels)",
+		    of_record.n, limits->max_channels);
+	else if ((s->record = malloc(record_len + 1)) == NULL)
+		status = forbid(s, "out of memory");
+	if (status != HTTP_OK) {
+		channel_set_free(&of_record);
+		return status;
+	}
+	memcpy(s->record, record, record_len);
+	s->record_len = record_len;
+	if (req->channels != NULL) {
+		status = intersect(s, req, limits, &of_record);
+		channel_set_free(&of_record);
+	} else {
+		s->channels = of_record;
+	}
+	return status == HTTP_OK ? narrow(s, req) : status;
+}
+
+bool
+session_is_current(
+    const struct session *s, const char *record, size_t record_len)
+{
+	return s->record != NULL && record != NULL &&
+	       s->record_len == record_len &&
+	       memcmp(s->record, record, record_len) == 0;
+}
+
 void
 session_close(struct session *s)
 {
-	channel_set_free(&s->channels);
+	forget_record(s);
+	redis_conn_close(s->conn);
+	s->conn = NULL;
 }

@@ -31,10 +31,12 @@ struct stream {
 	struct client *cl;
 	const struct config *cfg;
 	const struct request *req;
-	const struct session *session;
+	const struct request_limits *limits;
+	struct session *session;
 	struct outlet out;
 	struct follower follower;
 	bool is_stopping;
+	bool is_over; /* the session is */
 	int64_t end_due_ms;
 };
 
@@ -107,14 +109,77 @@ start(struct stream *st)
 
 /* Redis is away before anything was said. */
 static enum client_result
-come_back(struct stream *st)
+come_back(struct stream *st, const char *why)
 {
+	log_error("%s; the client is told to come back", why);
 	reply_put_come_back(&st->out.small, st->req, st->session,
 	    clock_random(COME_BACK_LEAST_MS, COME_BACK_MOST_MS),
 	    "the event store cannot be reached just now");
 	if (outlet_put_small(&st->out) == CLIENT_GONE)
 		return CLIENT_GONE;
 	return outlet_flush(&st->out);
+}
+
+/* --- the session -------------------------------------------------------- */
+
+static int
+open_follower(struct stream *st)
+{
+	return follow_open(&st->follower, st->cfg, st->session, &st->out);
+}
+
+/* The record in Redis is another one now: apply it, and follow the channels
+ * that it names.  Returns 0, or -1 if the session is over (is_over). */
+static int
+follow_session(struct stream *st)
+{
+	enum http_status status =
+	    session_apply(st->session, st->req, st->limits,
+		st->follower.taken.session, st->follower.taken.session_len);
+
+	if (status != HTTP_OK && st->session->is_misconfigured)
+		log_error("%s", st->session->error);
+	follow_close(&st->follower);
+	if (open_follower(st) == 0 && status == HTTP_OK)
+		return 0;
+	st->is_over = true;
+	return -1;
+}
+
+/* The first take; again from the start if the record changed between its
+ * first reading and the take.  Returns what the answer was if there is no
+ * stream (is_over is set then, too). */
+static enum client_result
+begin(struct stream *st)
+{
+	enum client_result result;
+
+	for (;;) {
+		if (follow_begin(&st->follower, &st->req->cursor) == 0)
+			return CLIENT_OK;
+		if (!st->follower.session_changed) {
+			st->is_over = true;
+			return come_back(st, redis_sub_error(st->follower.sub));
+		}
+		if (follow_session(st) == -1)
+			break;
+	}
+	reply_put_refusal(&st->out.small, st->req, st->session, HTTP_FORBIDDEN,
+	    st->session->error);
+	result = outlet_put_small(&st->out);
+	return result == CLIENT_OK ? outlet_flush(&st->out) : result;
+}
+
+/* The session changed in an open stream: its new channels, from the cursor. */
+static enum client_result
+renew(struct stream *st)
+{
+	if (follow_session(st) == -1) {
+		log_debug("a session is over: its stream ends");
+		return outlet_put_end(&st->out, "session");
+	}
+	follow_from(&st->follower, st->out.cursor);
+	return follow_take(&st->follower);
 }
 
 /* --- live --------------------------------------------------------------- */
@@ -181,7 +246,7 @@ begin_to_stop(struct stream *st)
 static enum client_result
 end(struct stream *st)
 {
-	if (st->is_stopping &&
+	if (st->is_stopping && !st->is_over &&
 	    outlet_put_retry(&st->out,
 		clock_random(GOODBYE_LEAST_MS, GOODBYE_MOST_MS)) == CLIENT_GONE)
 		return CLIENT_GONE;
@@ -202,9 +267,11 @@ live(struct stream *st)
 		if (stop_requested && !st->is_stopping)
 			begin_to_stop(st);
 		now = clock_now_ms();
-		if (now >= st->end_due_ms)
+		if (now >= st->end_due_ms || st->is_over)
 			return end(st);
-		if (now >= st->follower.take_due_ms) {
+		if (st->follower.session_changed) {
+			result = renew(st);
+		} else if (now >= st->follower.take_due_ms) {
 			result = follow_take(&st->follower);
 		} else if (now >= heartbeat_due_ms(st)) {
 			result = put_heartbeat(st);
@@ -219,24 +286,29 @@ live(struct stream *st)
 
 enum client_result
 stream_run(struct client *cl, const struct config *cfg,
-    const struct request *req, const struct session *s)
+    const struct request *req, const struct request_limits *limits,
+    struct session *s)
 {
-	struct stream st = { .cl = cl, .cfg = cfg, .req = req, .session = s };
+	struct stream st = {
+		.cl = cl, .cfg = cfg, .req = req, .limits = limits, .session = s
+	};
 	enum client_result result;
 
 	outlet_init(&st.out, cl);
-	if (follow_open(&st.follower, cfg, &s->channels, &st.out) == -1) {
-		log_error("out of memory; the client is told to come back");
-		result = come_back(&st);
-	} else if (follow_begin(&st.follower, &req->cursor) == -1) {
-		log_error("%s; the client is told to come back",
-		    redis_sub_error(st.follower.sub));
-		result = come_back(&st);
+	if (open_follower(&st) == -1) {
+		st.is_over = true;
+		result = come_back(&st, "out of memory");
 	} else {
-		result = start(&st);
-		if (result == CLIENT_OK)
-			result = live(&st);
+		result = begin(&st);
 	}
+	if (result == CLIENT_OK && !st.is_over) {
+		log_debug("stream of %zu channels%s%s", s->channels.n,
+		    s->user != NULL ? " for " : "",
+		    s->user != NULL ? s->user : "");
+		result = start(&st);
+	}
+	if (result == CLIENT_OK && !st.is_over)
+		result = live(&st);
 	follow_close(&st.follower);
 	outlet_free(&st.out);
 	return result;

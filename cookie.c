@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: ISC */
+/* Who finds a name twice must not guess: an attacker on a neighbouring host
+ * can set a cookie of the same name.  So all are counted. */
+#include "cookie.h"
+
+#include <string.h>
+
+#include "parse.h"
+
+static size_t
+find_in_header(
+    const char *header, const char *name, const char **value, size_t *len)
+{
+	const char *pair, *equals;
+	size_t pair_len, name_len = strlen(name), count = 0;
+
+	for (; *header != '\0'; header += *header == ';') {
+		pair = header;
+		pair_len = strcspn(header, ";");
+		header += pair_len;
+		strip_blanks(&pair, &pair_len);
+		equals = memchr(pair, '=', pair_len);
+		if (equals == NULL || (size_t)(equals - pair) != name_len ||
+		    memcmp(pair, name, name_len) != 0)
+			continue;
+		*value = equals + 1;
+		*len = pair_len - name_len - 1;
+		count++;
+	}
+	return count;
+}
+
+size_t
+cookie_find(char *const *env, const char *name, const char **value, size_t *len)
+{
+	static const char variable[] = "HTTP_COOKIE=";
+	size_t count = 0;
+
+	for (; *env != NULL; env++)
+		if (strncmp(*env, variable, sizeof(variable) - 1) == 0)
+			count += find_in_header(
+			    *env + sizeof(variable) - 1, name, value, len);
+	if (count > 0 && *len >= 2 && (*value)[0] == '"' &&
+	    (*value)[*len - 1] == '"') {
+		++*value;
+		*len -= 2;
+	}
+	return count;
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What an application wrote about a session: JSON
+ * {"user":"admin","channels":["admin","all"]}.  Pure.
+ */
+#ifndef SESSION_RECORD_H
+#define SESSION_RECORD_H
+
+#include <stddef.h>
+
+#include "channel.h"
+
+#define SESSION_RECORD_LEN_MAX 65536
+
+/*
+ * Read a record of len bytes: add its channels to the (empty) set; *user gets
+ * its user's name, owned, or NULL if it names none.  Returns 0; or -1 with a
+ * sentence part in error: no JSON object, too large, no channels, a name that
+ * is none (prefix: see channel_name_error).  Whatever is doubtful is an error:
+ * half of a policy is no policy.
+ */
+int session_record_parse(const char *bytes, size_t len, const char *prefix,
+    struct channel_set *channels, char **user, char *error, size_t error_size);
+
+#endif
