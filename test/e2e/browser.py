@@ -25,7 +25,9 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
 CHROMEDRIVER = shutil.which("chromedriver")
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
          "--disable-background-networking", "--disable-component-update", "--disable-sync",
-         "--disable-dev-shm-usage", "--no-proxy-server", "--force-color-profile=srgb"]
+         "--disable-dev-shm-usage", "--no-proxy-server", "--force-color-profile=srgb",
+         # an origin that is not secure: neither https nor this machine's name
+         "--host-resolver-rules=MAP insecure.test 127.0.0.1"]
 
 both_servers = pytest.mark.parametrize("server", ["nginx", "lighttpd"])
 
@@ -97,12 +99,12 @@ class Tab:
             self.driver.switch_to.window(self.handle)
         return self
 
-    def js(self, script, *args):
-        """Run this; an expression's value comes back."""
-        self.focus()
-        if not re.search(r"\breturn\b|;", script):
-            script = "return " + script
-        return self.driver.execute_script(script, *args)
+    def js(self, expression):
+        """The value of an expression."""
+        return self.focus().driver.execute_script("return (%s)" % expression)
+
+    def run(self, statements):
+        self.focus().driver.execute_script(statements)
 
     def wait(self, expression, seconds=10, show="window.log"):
         """Wait until the expression is true; return its value."""

@@ -1,0 +1,634 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Server-Sent Events for a page: one script tag and one attribute.
+ *
+ *	<script src="/static/sse.js"></script>
+ *	<body sse-data="/sse/?channels=all,foo" sse-events="price,alert">
+ *
+ * The element gets DOM events: sse:open, sse:error, sse:message, sse:TYPE,
+ * sse:reset, sse:end.  event.detail is the parsed data; event.id, event.name
+ * and event.raw lie beside it.  With jQuery on the page it also gets sse.open,
+ * sse.error, sse.TYPE … with (event, data).  Without an element:
+ *
+ *	SSE.connect(url, {events: "price"}).on("price", function (data) { … })
+ *
+ * Attributes and options: README.md.  ES5 and no dependency, so that old
+ * WebViews load it as it is.
+ */
+(function (window, document) {
+	"use strict";
+
+	if (window.SSE)
+		return;
+
+	var CLOSED = 2; // EventSource.CLOSED, which a polyfill may lack
+	var RETRY_MOST_MS = 30000;
+	var SILENCE = 2.5; // heartbeat intervals
+	var CONNECT_MS = 60000;
+	var GATHER_MS = 50; // the other tabs answer within this, mostly
+	var ANSWER_MS = 5000; // a leader that says nothing for so long is ill
+	var IDS_KEPT = 4096;
+
+	// Published events must not look like ours.
+	var CONTROL = /^(open|error|reset|end)$/;
+	var CURSOR = /([?&])(?:last_event_id|lastEventI[dD]|Last-Event-ID)=([^&]*)/g;
+
+	// While the script runs; vendor/ lies beside it.
+	var script = document.currentScript ||
+		document.querySelector('script[src*="sse.js"]');
+	var folder = script ? script.src.replace(/[^\/]*([?#].*)?$/, "") : "";
+
+	function parse(text) {
+		try {
+			return JSON.parse(text);
+		} catch (e) {
+			return text;
+		}
+	}
+
+	// Ids of fcgi-sse are numbers that grow; of another server's ids the one
+	// that came later counts.
+	function isAfter(a, b) {
+		return !(+a <= +b);
+	}
+
+	function withParameter(url, name, value) {
+		return url + (url.indexOf("?") < 0 ? "?" : "&") + name + "=" +
+			encodeURIComponent(value);
+	}
+
+	// A handler's mistake is reported, and hurts no other handler.
+	function call(f) {
+		try {
+			f();
+		} catch (e) {
+			setTimeout(function () {
+				throw e;
+			});
+		}
+	}
+
+	// --- EventSource, or what stands in for it
+
+	var waiting = null;
+
+	function whenReady(f) {
+		var element;
+
+		if (window.EventSource)
+			return f();
+		if (waiting)
+			return waiting.push(f);
+		waiting = [f];
+		element = document.createElement("script");
+		element.src = folder + "vendor/eventsource.min.js";
+		element.onload = element.onerror = function () {
+			var all = waiting;
+
+			waiting = null;
+			all.forEach(call);
+		};
+		document.head.appendChild(element);
+	}
+
+	// --- one connection
+
+	/*
+	 * Keeps a stream open from position at on.  tell() hears of everything:
+	 * {k: "open"}, {k: "error", data}, {k: "end", text}, and, with the
+	 * position behind it (at),
+	 * {k: "event", id, name, text}, {k: "reset", text}, {k: "beat", seconds}.
+	 */
+	function Connection(url, options, at, tell) {
+		var self = { at: at, close: close };
+		var source, timer, interval = 0, failures = 0, last, isOver;
+
+		function later(ms, f) {
+			clearTimeout(timer);
+			timer = setTimeout(f, ms);
+		}
+
+		function close() {
+			isOver = true;
+			clearTimeout(timer);
+			if (source)
+				source.close();
+		}
+
+		function fail(status) {
+			var retry = status !== 204 &&
+				(status < 400 || status > 499);
+			var ms = Math.min(RETRY_MOST_MS, (options.retry || 1000) *
+				Math.pow(2, failures++));
+
+			if (isOver)
+				return;
+			source.close();
+			if (retry) // jitter: not all browsers at once
+				later(ms * (0.5 + Math.random() / 2), open);
+			else
+				close();
+			tell({ k: "error", data: { status: status, retry: retry } });
+		}
+
+		// EventSource hides the status that made it give up.
+		function ask() {
+			var xhr = new XMLHttpRequest();
+
+			clearTimeout(timer);
+			xhr.open("HEAD", address());
+			xhr.withCredentials = !!options.credentials;
+			xhr.timeout = 10000;
+			xhr.onloadend = function () {
+				fail(xhr.status);
+			};
+			xhr.send();
+		}
+
+		// lastEventId: the name by which the polyfill replaces it.
+		function address() {
+			return self.at === "" ? url :
+				withParameter(url, "lastEventId", self.at);
+		}
+
+		// The longest silence from now on; without heartbeats any is
+		// normal (another server, a proxy that buffers).
+		function watch(ms) {
+			if (interval && !isOver)
+				later(ms, function () {
+					fail(0);
+				});
+		}
+
+		// Moves the position.  Returns the message's id, "" if it has
+		// none: EventSource then repeats the last one.
+		function read(e) {
+			var id = e.lastEventId || "";
+			var own = id === last || id === self.at ? "" : id;
+
+			last = id;
+			// A late record has an older id, and the server goes on
+			// from the newest.
+			if (id !== "" && isAfter(id, self.at))
+				self.at = id;
+			failures = 0;
+			watch(SILENCE * interval);
+			return own;
+		}
+
+		function onMessage(e) {
+			tell({ k: "event", id: read(e), name: e.type,
+				text: e.data, at: self.at });
+		}
+
+		var listeners = {
+			"stream-heartbeat": function (e) {
+				interval = 1000 * e.data || 0;
+				read(e);
+				tell({ k: "beat", seconds: interval / 1000,
+					at: self.at });
+			},
+			"stream-reset": function (e) {
+				var clock = (parse(e.data) || {}).id;
+
+				read(e);
+				// Replay starts at the id that came before this,
+				// or, if the store went back, at its beginning.
+				self.at = clock && isAfter(last, clock) ? "0" : last;
+				tell({ k: "reset", text: e.data, at: self.at });
+			},
+			"stream-end": function (e) {
+				close();
+				tell({ k: "end", text: e.data });
+			},
+			// Messages published under these two names arrive here
+			// too; they have data.
+			open: function (e) {
+				if (e.data !== undefined)
+					return onMessage(e);
+				watch(SILENCE * interval);
+				tell({ k: "open" });
+			},
+			error: function (e) {
+				if (e.data !== undefined)
+					return onMessage(e);
+				if (source.readyState === CLOSED)
+					return ask();
+				watch(Math.max(CONNECT_MS, SILENCE * interval));
+				tell({ k: "error", data: { status: 0, retry: true } });
+			}
+		};
+
+		options.names.forEach(function (name) {
+			listeners[name] = listeners[name] || onMessage;
+		});
+
+		function open() {
+			var es;
+
+			if (isOver)
+				return;
+			if (!window.EventSource) {
+				close();
+				return tell({ k: "error",
+					data: { status: 0, retry: false } });
+			}
+			es = source = new window.EventSource(address(),
+				{ withCredentials: !!options.credentials });
+			last = "";
+			Object.keys(listeners).forEach(function (name) {
+				es.addEventListener(name, function (e) {
+					if (es === source && !isOver)
+						listeners[name](e);
+				});
+			});
+			watch(CONNECT_MS);
+		}
+
+		whenReady(open);
+		return self;
+	}
+
+	// --- one connection for all tabs
+
+	/*
+	 * Browsers allow six HTTP/1.1 connections to a host, so the seventh tab
+	 * would freeze.  The tab that holds the lock leads: it has the
+	 * connection and repeats all that it hears to the others.  Each tab
+	 * knows its own position.  One that is behind what the leader says
+	 * ("hello", the position behind which all will follow) asks ("want") and
+	 * hears nothing until the leader has opened the stream anew from there;
+	 * what a tab has had already it drops by id.  So it does not matter
+	 * which messages a dying leader took with it.
+	 */
+	function Shared(key, connect, start, asksForPast, deliver) {
+		var channel = new window.BroadcastChannel(key);
+		var me = String(Math.random());
+		var at = /^\d+$/.test(start) ? start : "";
+		var floor = at; // at or below: not ours, or had
+		var seen = {}, ids = [];
+		var connection = null, release = null; // we lead
+		var first = null, isReady = false, isOpen = false, isOver = false;
+		var wanted = null, gathering, timer, interval = 0;
+
+		function take(m) {
+			if (isOver)
+				return;
+			if (m.k === "event" && m.id !== "") {
+				if (!isAfter(m.id, floor) || seen[m.id])
+					return;
+				seen[m.id] = true;
+				if (ids.push(m.id) > IDS_KEPT) {
+					floor = ids.shift();
+					delete seen[floor];
+				}
+			}
+			if (m.k === "reset" || m.at && isAfter(m.at, at))
+				at = m.at;
+			if (m.k === "beat") {
+				interval = 1000 * m.seconds;
+				floor = floor || at;
+			}
+			deliver(m);
+		}
+
+		function say(m) {
+			channel.postMessage(m);
+		}
+
+		// --- leading
+
+		function begin(from) {
+			if (connection)
+				connection.close();
+			say({ k: "hello", at: /^\d+$/.test(from) ? from : "" });
+			connection = connect(from, function (m) {
+				if (m.k === "open" || m.k === "error")
+					isOpen = m.k === "open";
+				say(m);
+				take(m);
+			});
+		}
+
+		// Tabs that are behind answer a new leader at about one time.
+		function catchUp(from) {
+			if (wanted === null || isAfter(wanted, from))
+				wanted = from;
+			clearTimeout(gathering);
+			gathering = setTimeout(function () {
+				from = wanted;
+				wanted = null;
+				begin(from);
+			}, GATHER_MS);
+		}
+
+		function lead() {
+			clearTimeout(timer);
+			isReady = true;
+			if (first)
+				first.close();
+			first = null;
+			if (at === "")
+				return begin(start);
+			say({ k: "hello", at: at });
+			catchUp(at);
+		}
+
+		// Have all tabs had, or will they have, all that follows?
+		function isCovered(from) {
+			return at !== "" && (!isAfter(at, from) ||
+				floor !== "" && !isAfter(floor, from) &&
+				!ids.some(function (id) {
+					return isAfter(id, from);
+				}));
+		}
+
+		function answer(m) {
+			if (m.at === "" || isCovered(m.at))
+				say({ k: "hello", to: m.me, at: m.at || at,
+					isOpen: isOpen });
+			else
+				catchUp(m.at);
+		}
+
+		function request(options) {
+			window.navigator.locks.request(key, options, function () {
+				if (isOver || release)
+					return;
+				return new Promise(function (resolve) {
+					release = resolve;
+					lead();
+				});
+			}).catch(function (e) {
+				if (isOver)
+					return;
+				if (e.name !== "AbortError") { // no locks here
+					release = release || call;
+					return lead();
+				}
+				// Robbed: we were asleep for too long.
+				release = null;
+				clearTimeout(gathering);
+				if (connection)
+					connection.close();
+				connection = wanted = null;
+				isReady = false;
+				request({});
+				ask();
+			});
+		}
+
+		// --- following
+
+		// A leader may be suspended with its lock (a phone's background
+		// tab), or hang: then the lock is taken from it.
+		function ask() {
+			if (isOver || release)
+				return;
+			// In step we only want a sign of life; what we have not
+			// had yet is on its way, before the answer.
+			say({ k: "want", me: me, at: isReady ? "" : at });
+			clearTimeout(timer);
+			timer = setTimeout(request, ANSWER_MS, { steal: true });
+		}
+
+		function greet(m) {
+			var isBehind;
+
+			if (at === "" && asksForPast) {
+				// The past that the URL asks for is for this tab
+				// alone: a connection of its own, until that
+				// has a position to go on from.
+				first = first || connect(start, function (m) {
+					take(m);
+					if (at !== "" && first) {
+						first.close();
+						first = null;
+						ask();
+					}
+				});
+				return;
+			}
+			if (at === "")
+				at = floor = m.at;
+			isBehind = at !== "" &&
+				(m.at === "" || isAfter(m.at, at));
+			isReady = !isBehind;
+			if (isBehind)
+				ask();
+			if (m.isOpen)
+				deliver({ k: "open" });
+		}
+
+		channel.onmessage = function (e) {
+			var m = e.data;
+
+			if (m.k === "want") {
+				if (release)
+					answer(m);
+				return;
+			}
+			if (isOver || release || m.to && m.to !== me)
+				return;
+			clearTimeout(timer);
+			if (interval)
+				timer = setTimeout(ask, SILENCE * interval);
+			if (m.k === "hello")
+				greet(m);
+			else if (isReady || !m.at)
+				take(m);
+		};
+
+		function onVisible() {
+			if (!document.hidden)
+				ask();
+		}
+
+		document.addEventListener("visibilitychange", onVisible);
+		request({});
+		ask();
+		return {
+			close: function (hasEnded) {
+				isOver = true;
+				clearTimeout(timer);
+				clearTimeout(gathering);
+				document.removeEventListener("visibilitychange",
+					onVisible);
+				[connection, first].forEach(function (c) {
+					if (c)
+						c.close();
+				});
+				channel.close();
+				// The others have to hear of an end before one
+				// of them becomes the leader.
+				if (release)
+					setTimeout(release, hasEnded ? 1000 : 0);
+			}
+		};
+	}
+
+	// --- what a page has in hand
+
+	function list(names) {
+		return (Array.isArray(names) ? names : (names || "").split(","))
+			.map(function (name) {
+				return name.trim();
+			}).filter(Boolean);
+	}
+
+	function Stream(url, options) {
+		var self = this, handlers = {}, element = options.element;
+		var start = String(options.lastEventId || ""), key, connection;
+		var settings = { credentials: options.credentials,
+			retry: options.retry };
+
+		self.state = "connecting";
+		self.lastEventId = "";
+		settings.names = list(options.events).concat("message");
+		// The position moves, so it is no part of the URL.
+		url = url.replace(/#.*/, "").replace(CURSOR,
+			function (all, mark, value) {
+				start = start || value;
+				return mark;
+			}).replace(/([?&])&+/g, "$1").replace(/[?&]$/, "");
+		if (!/[?&]heartbeat=/.test(url))
+			url = withParameter(url, "heartbeat", "event");
+
+		function fire(type, data, m) {
+			var message = { type: type, id: m.id || "",
+				name: m.name || "", raw: m.text };
+
+			(handlers["$" + type] || []).concat(
+				m.k === "event" && handlers["$*"] || [])
+				.forEach(function (f) {
+					call(function () {
+						f.call(self, data, message);
+					});
+				});
+			if (!element)
+				return;
+			var e = document.createEvent("CustomEvent");
+
+			e.initCustomEvent("sse:" + type, true, false, data);
+			e.id = message.id;
+			e.name = message.name;
+			e.raw = message.raw;
+			element.dispatchEvent(e);
+			if (window.jQuery)
+				call(function () {
+					trigger(type, data);
+				});
+		}
+
+		// jQuery makes a regular expression of a namespace, and
+		// "sse.open.x" would reach handlers bound to "sse.open.x" for a
+		// plugin's "x".
+		function trigger(type, data) {
+			var parts = type.split(".");
+
+			if (parts.length > 1 && parts.some(function (part) {
+				return CONTROL.test(part);
+			}))
+				type = "message";
+			window.jQuery(element).trigger("sse." +
+				type.replace(/[\\^$*+?()\[\]{}|]/g, "\\$&"), [data]);
+		}
+
+		function deliver(m) {
+			var data = m.data, type = m.k;
+
+			if (self.state === "closed")
+				return;
+			if (m.at)
+				self.lastEventId = m.at;
+			if (type === "beat" ||
+				type === "open" && self.state === "open")
+				return;
+			if (type === "open")
+				self.state = "open";
+			else if (type === "error")
+				self.state = "connecting";
+			if (m.text !== undefined)
+				data = parse(m.text);
+			if (type === "event") {
+				type = data && data.type;
+				if (typeof type !== "string" || type === "")
+					type = m.name;
+				if (CONTROL.test(type))
+					type = "message";
+			}
+			if (m.k === "end" || m.k === "error" && !data.retry)
+				shut(true);
+			fire(type, data, m);
+		}
+
+		function shut(hasEnded) {
+			self.state = "closed";
+			if (connection)
+				connection.close(hasEnded);
+		}
+
+		function connect(at, tell) {
+			return Connection(url, settings, at, tell);
+		}
+
+		self.close = function () {
+			shut(false);
+		};
+		self.on = function (type, f) {
+			handlers["$" + type] = (handlers["$" + type] || []).concat(f);
+			return self;
+		};
+		// Both exist only with https or on localhost.
+		self.shared = !!(options.share && window.BroadcastChannel &&
+			window.navigator.locks);
+		if (self.shared) {
+			var a = document.createElement("a");
+
+			a.href = url; // makes it absolute
+			key = ["sse", a.href, settings.names.sort(),
+				!!options.credentials].join(" ");
+			connection = Shared(key, connect, start,
+				/[?&](last|since)=/.test(url) ||
+				start !== "" && !/^\d+$/.test(start), deliver);
+		} else {
+			connection = connect(start, deliver);
+		}
+	}
+
+	function scan(root) {
+		var found = (root || document).querySelectorAll("[sse-data]");
+
+		Array.prototype.forEach.call(found, function (element) {
+			var get = function (name) {
+				return element.getAttribute(name);
+			};
+
+			if (!element.sseStream)
+				call(function () {
+					element.sseStream = new Stream(get("sse-data"), {
+						element: element,
+						events: get("sse-events"),
+						share: get("sse-share") !== null,
+						credentials:
+							get("sse-credentials") !== null,
+						lastEventId: get("data-last-event-id")
+					});
+				});
+		});
+	}
+
+	window.SSE = {
+		connect: function (url, options) {
+			return new Stream(url, options || {});
+		},
+		scan: scan
+	};
+
+	if (document.readyState === "loading")
+		document.addEventListener("DOMContentLoaded", function () {
+			scan();
+		});
+	else
+		scan();
+})(window, document);

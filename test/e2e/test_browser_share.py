@@ -1,0 +1,280 @@
+# SPDX-License-Identifier: ISC
+"""sse-share: the tabs of a page share one stream, and lose nothing when its tab goes."""
+import json
+import subprocess
+import threading
+import time
+
+import pytest
+
+from browser import both_servers, chromium, module_chromium, serve, site  # noqa: F401
+from processes import SSE_PUBLISH_BIN, publish_ids, redis_environment, sse_publish, wait_until
+
+pytestmark = pytest.mark.chromium
+
+DIED = r"signal|kill|died|ended|refused"
+# sources: the page's own EventSources, to see which tab has one.
+# isDeaf: what comes from the other tabs is lost, as with a leader that dies.
+HEAD = """<script>
+var isDeaf = false;
+var Channel = window.BroadcastChannel;
+window.BroadcastChannel = Channel && function (name) {
+	var channel = new Channel(name);
+
+	channel.addEventListener("message", function (e) {
+		if (isDeaf)
+			e.stopImmediatePropagation();
+	});
+	return channel;
+};
+var sources = [];
+var Native = window.EventSource;
+window.EventSource = function (url, options) {
+	var source = new Native(url, options);
+
+	sources.push(source);
+	return source;
+};
+function leads() {
+	return sources.some(function (source) {
+		return source.readyState !== 2;
+	});
+}
+</script>"""
+TYPES = '["open", "error", "message", "reset", "end"]'
+
+
+class Tabs:
+    """The tabs of one page."""
+
+    def __init__(self, chromium, site, origin, query="channels=all", name="share.html", attributes=""):
+        self.chromium = chromium
+        self.url = origin + site.page(name, """
+<body sse-data="/sse/?%s" sse-share %s><script>record(document.body, %s);</script></body>""" % (
+            query, attributes, TYPES), HEAD)
+        self.tabs = []
+
+    def open(self, count=1, state="open"):
+        for _ in range(count):
+            self.tabs.append(self.chromium.open(self.url))
+        for tab in self.tabs:
+            tab.wait('document.body.sseStream.state === "%s"' % state)
+        return self.tabs[-1]
+
+    def leader(self):
+        def look():
+            leaders = [tab for tab in self.tabs if tab.js("leads()")]
+            return leaders[0] if len(leaders) == 1 else None
+        return wait_until(look, 10, "one tab to lead")
+
+    def close(self, tab):
+        self.tabs.remove(tab)
+        tab.close()
+
+    def wait_messages(self, count, seconds=20):
+        for tab in self.tabs:
+            tab.wait('log.filter(function (e) { return e.type === "message"; }).length >= %d' % count, seconds)
+
+    def check(self, ids):
+        for tab in self.tabs:
+            assert [int(e["id"]) for e in tab.noted("message")] == ids
+
+
+@both_servers
+def test_eight_tabs(redis, fcgi_sse, chromium, serve, site, server):
+    """Eight tabs are one stream; other pages of the host still load; each tab has each event once."""
+    web_server = serve(server, fcgi_sse)
+    tabs = Tabs(chromium, site, web_server.origin)
+    tabs.open(8)
+    fcgi_sse.wait_responders(1)
+    ids = publish_ids(redis, "--lines", "all", stdin=b"x\n" * 50)
+    redis.publish("all", json.dumps(["error", "not listened to"]))
+    ids += publish_ids(redis, "all", "y")
+    tabs.wait_messages(52)
+    for tab in tabs.tabs:
+        log = tab.noted("message")
+        assert [int(e["id"]) for e in log if e["name"] == "message"] == ids
+        assert [e["data"] for e in log if e["name"] == "error"] == ["not listened to"]
+        assert len(tab.noted("open")) == 1 and not tab.noted("error") and tab.js("document.body.sseStream.shared")
+    chromium.open(web_server.origin + "/static/index.html")
+    other = chromium.open(web_server.origin + "/static/pages/record.js")
+    assert "sse.js" in other.js("document.body.innerText")
+    assert len(fcgi_sse.responders()) <= 2  # and the demo page's own
+
+
+@both_servers
+@pytest.mark.seconds(90)
+def test_leader_closed_in_a_burst(redis, start_fcgi_sse, chromium, serve, site, server):
+    """The leader's tab is closed in the middle of 1,000 events, and the next one too: each tab has each once."""
+    fcgi_sse = start_fcgi_sse(redis, "--history-count=100000").expect_log(DIED)
+    tabs = Tabs(chromium, site, serve(server, fcgi_sse).origin)
+    tabs.open(6)
+    first, second = publish_ids(redis, "all", "0"), []
+    tabs.wait_messages(1)
+    publisher = subprocess.Popen([SSE_PUBLISH_BIN, "--lines", "all"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                 env=redis_environment(redis))
+
+    closing = [threading.Event(), threading.Event()]
+
+    def publish():
+        for i in range(0, 1000, 10):
+            if i in (500, 900):  # not past this before a leader is being closed
+                closing[i // 900].wait(60)
+            publisher.stdin.write(b"".join(b"%d\n" % n for n in range(i, i + 10)))
+            publisher.stdin.flush()
+            time.sleep(0.005)  # a burst, not one write
+        publisher.stdin.close()
+
+    thread = threading.Thread(target=publish, daemon=True)
+    leader = tabs.leader()
+    thread.start()
+    for event in closing:
+        event.set()
+        tabs.close(leader)
+        leader = tabs.leader()
+        leader.wait("log.length > 600")
+    thread.join()
+    ids = first + [int(line) for line in publisher.stdout.read().split()]
+    publisher.wait()
+    publisher.stdout.close()
+    assert len(ids) == 1001 and len(tabs.tabs) == 4
+    tabs.wait_messages(1001)
+    tabs.check(ids)
+    tabs.leader()
+    fcgi_sse.wait_responders(1)
+
+
+@both_servers
+def test_tabs_at_different_positions(redis, fcgi_sse, chromium, serve, site, server):
+    """A leader dies and its last words reach some tabs only: a new leader, ahead or behind, makes all whole."""
+    tabs = Tabs(chromium, site, serve(server, fcgi_sse).origin)
+    tabs.open(4)
+    ids = publish_ids(redis, "all", "first")
+    tabs.wait_messages(1)
+    for who in ("the last in line", "the next leader"):
+        leader = tabs.leader()
+        others = [tab for tab in tabs.tabs if tab is not leader]
+        deaf = others[-1] if who == "the last in line" else others[0]
+        deaf.run("isDeaf = true;")
+        ids += publish_ids(redis, "--lines", "all", stdin=b"lost\n" * 20)
+        for tab in others:
+            if tab is not deaf:
+                tab.wait("log[log.length - 1].id === '%d'" % ids[-1])
+        deaf.run("isDeaf = false;")
+        tabs.close(leader)
+        assert (tabs.leader() is deaf) == (who == "the next leader")
+        ids += publish_ids(redis, "--lines", "all", stdin=b"new\n" * 20)
+        tabs.wait_messages(len(ids))
+        tabs.check(ids)
+
+
+@both_servers
+def test_joining(redis, fcgi_sse, chromium, serve, site, server):
+    """A tab that joins hears what comes from then on; with a position in the page, or last=, also what it missed."""
+    origin = serve(server, fcgi_sse).origin
+    ids = [publish_ids(redis, "all", str(i))[0] for i in range(5)]
+    tabs = Tabs(chromium, site, origin)
+    tabs.open()
+    ids.append(publish_ids(redis, "all", "5")[0])
+    tabs.wait_messages(1)
+    tabs.open()
+    positioned = Tabs(chromium, site, origin, name="positioned.html", attributes='data-last-event-id="%d"' % ids[2])
+    positioned.open()
+    positioned.wait_messages(3)
+    late = Tabs(chromium, site, origin, query="last_event_id=%d&amp;channels=all" % ids[3], name="late.html")
+    late.open()
+    late.wait_messages(2)
+    ids.append(publish_ids(redis, "all", "6")[0])
+    for group, since in ((tabs, None), (positioned, 3), (late, 4)):
+        for i, tab in enumerate(group.tabs):
+            want = list(range(since, 7)) if since else [5, 6] if i == 0 else [6]
+            tab.wait("log[log.length - 1].data === 6")
+            assert tab.data("message") == want and not tab.noted("error", "reset")
+    fcgi_sse.wait_responders(1)
+    # last= asks for another start, so this is another page; its second tab has the past too
+    past = Tabs(chromium, site, origin, query="channels=all&amp;last=2", name="past.html")
+    past.open(2)
+    past.wait_messages(2)
+    ids += publish_ids(redis, "all", "7")
+    past.wait_messages(3)
+    past.check(ids[-3:])
+    fcgi_sse.wait_responders(2)
+
+
+def test_web_server_away(redis, start_fcgi_sse, chromium, serve, site, run):
+    """The stream of all tabs breaks and comes back: each hears sse:error, sse:open and what it missed."""
+    web_server = serve("nginx", start_fcgi_sse(redis, "--retry=50"))
+    tabs = Tabs(chromium, site, web_server.origin)
+    tabs.open(3)
+    ids = publish_ids(redis, "all", "1")
+    tabs.wait_messages(1)
+    web_server.stop()
+    ids += publish_ids(redis, "all", "2")
+    for tab in tabs.tabs:
+        tab.wait('log.some(function (e) { return e.type === "error"; })')
+    run("nginx", web_server.argv)
+    tabs.wait_messages(2)
+    tabs.check(ids)
+    for tab in tabs.tabs:
+        assert len(tab.noted("open")) == 2
+
+
+def test_refused(redis, fcgi_sse, chromium, serve, site):
+    """What ends one ends all: each tab hears the 403, and none comes back."""
+    fcgi_sse.expect_log("refused")
+    tabs = Tabs(chromium, site, serve("lighttpd", fcgi_sse, allow="foo").origin)
+    tabs.open(2, "closed")
+    for tab in tabs.tabs:
+        assert tab.data("error") == [{"status": 403, "retry": False}]
+
+
+def test_close_hands_over(redis, fcgi_sse, chromium, serve, site):
+    """close() in the leader's page, or a move to another page: another tab leads."""
+    tabs = Tabs(chromium, site, serve("nginx", fcgi_sse).origin)
+    tabs.open(3)
+    ids = publish_ids(redis, "all", "1")
+    tabs.wait_messages(1)
+    for statement in ("document.body.sseStream.close();", "location = 'about:blank';"):
+        leader = tabs.leader()
+        tabs.tabs.remove(leader)
+        leader.run(statement)
+        ids += publish_ids(redis, "all", "x")
+        tabs.wait_messages(len(ids))
+        tabs.check(ids)
+    fcgi_sse.wait_responders(1)
+
+
+def test_leader_that_is_dead(redis, fcgi_sse, chromium, serve, site):
+    """A tab that has the lock and says nothing (suspended, hung) loses it after 5 s; one that was robbed follows."""
+    origin = serve("nginx", fcgi_sse).origin
+    tabs = Tabs(chromium, site, origin)
+    tab = tabs.open()
+    ids = publish_ids(redis, "all", "1")
+    tabs.wait_messages(1)
+    tab.run("navigator.locks.query().then(function (q) { window.lock = q.held[0].name; });")
+    lock = tab.wait("window.lock")
+    chromium.expected_console = ["steal"]
+    dead = chromium.open(origin + "/static/pages/tornado.html")
+    dead.run("navigator.locks.request(%s, {steal: true}, function () { return new Promise(function () {}); });"
+             % json.dumps(lock))
+    tab.wait("!leads()")
+    ids += publish_ids(redis, "all", "2")
+    tabs.wait_messages(2, 15)
+    assert tab.js("leads()")
+    tabs.open()
+    ids += publish_ids(redis, "all", "3")
+    tabs.wait_messages(1)
+    assert [int(e["id"]) for e in tab.noted("message")] == ids
+    assert tabs.tabs[1].data("message") == [3]
+
+
+def test_where_it_is_not_secure(redis, fcgi_sse, chromium, serve, site):
+    """Without https and not on localhost browsers have no locks: each tab has its own stream."""
+    web_server = serve("nginx", fcgi_sse)
+    tabs = Tabs(chromium, site, "http://insecure.test:%d" % web_server.port)
+    tabs.open(2)
+    fcgi_sse.wait_responders(2)
+    sse_publish(redis, "all", "1")
+    tabs.wait_messages(1)
+    assert tabs.tabs[0].js("window.isSecureContext") is False
+    assert tabs.tabs[0].js("document.body.sseStream.shared") is False

@@ -1,0 +1,399 @@
+# SPDX-License-Identifier: ISC
+"""static/sse.js in Chromium, through nginx and lighttpd: what a page author writes and gets."""
+import json
+import os
+import signal
+import subprocess
+
+import pytest
+
+from browser import (NODE_MODULES, VENDOR, both_servers, chromium, gzipped_size, module_chromium,  # noqa: F401
+                     need_npm, send_status, send_stream, serve, serve_bare, site, upstream)
+from processes import clock, publish_ids, sse_publish
+from webservers import STATIC
+
+pytestmark = pytest.mark.chromium
+
+SSE_JS = os.path.join(STATIC, "sse.js")
+DIED = r"signal|kill|died|ended"
+FIVE = '["open", "error", "message", "reset", "end"]'
+
+
+def typed(type_, **more):
+    return json.dumps(dict(more, type=type_))
+
+
+# ---- the file
+
+def test_small_and_old_fashioned():
+    """sse.js is under 6 kB gzipped, in ES5 syntax, and asks for nothing from elsewhere."""
+    assert gzipped_size(SSE_JS) < 6000
+    acorn = os.path.join(NODE_MODULES, "acorn", "bin", "acorn")
+    need_npm(acorn)
+    subprocess.run(["node", acorn, "--ecma5", "--silent", SSE_JS], check=True)
+    with open(SSE_JS, encoding="utf-8") as f:
+        text = f.read()
+    assert "http:" not in text and "https:" not in text
+
+
+# ---- one attribute
+
+@both_servers
+def test_one_attribute(redis, fcgi_sse, chromium, serve, site, server):
+    """One script tag and one attribute: sse:TYPE with the parsed data, id, name and raw text beside it."""
+    page = site.page("one.html", """
+<body sse-data="/sse/?channels=all,foo">
+<script>record(document.body, %s.concat("foo", "price"));</script></body>""" % FIVE)
+    tab = chromium.open(serve(server, fcgi_sse).origin + page)
+    tab.wait_log(1)
+    ids = publish_ids(redis, "all", typed("foo", user="tug", n=[1, None]))
+    ids += publish_ids(redis, "foo", "no { JSON")
+    ids += publish_ids(redis, "all", "[1.5, true]")
+    ids += publish_ids(redis, "foo", "line 1\nline 2")
+    redis.publish("all", '["message", "{\\"type\\": \\"price\\", \\"p\\": 3}"]')
+    log = tab.wait_log(6)
+    assert [(e["type"], e["data"]) for e in log] == [
+        ("open", None), ("foo", {"type": "foo", "user": "tug", "n": [1, None]}), ("message", "no { JSON"),
+        ("message", [1.5, True]), ("message", "line 1\nline 2"), ("price", {"type": "price", "p": 3})]
+    assert [int(e["id"]) for e in log[1:]] == ids + [clock(redis)]
+    assert {e["name"] for e in log[1:]} == {"message"} and log[1]["raw"] == typed("foo", user="tug", n=[1, None])
+    assert tab.js("document.body.sseStream.lastEventId") == str(clock(redis))
+
+
+@both_servers
+def test_several_elements(redis, fcgi_sse, chromium, serve, site, server):
+    """Any element may carry the attribute, several may; sse-events names what EventSource must know in advance."""
+    page = site.page("several.html", """
+<body>
+<p id="a" sse-data="/sse/?channels=a" sse-events="price, alert"></p>
+<p id="b" sse-data="/sse/?channels=b"></p>
+<script>
+record(document.getElementById("a"), %s.concat("price", "alert", "other", "x"));
+document.body.addEventListener("sse:message", function (e) {
+	if (e.target.id === "b")
+		note("bubbled", e.detail, { id: e.id });
+});
+</script></body>""" % FIVE)
+    tab = chromium.open(serve(server, fcgi_sse).origin + page)
+    tab.wait('a.sseStream.state === "open" && b.sseStream.state === "open"')
+    sse_publish(redis, "--event=price", "a", "1")
+    sse_publish(redis, "--event=other", "a", "nobody listens to this name")
+    sse_publish(redis, "--event=alert", "a", typed("x"))  # the data's type goes first
+    sse_publish(redis, "--event=price", "b", "not listed there")
+    sse_publish(redis, "b", "2")
+    tab.wait_log(4)
+    assert [(e["type"], e["data"], e.get("name")) for e in tab.log() if e["type"] != "bubbled"] == [
+        ("open", None, ""), ("price", 1, "price"), ("x", {"type": "x"}, "alert")]
+    assert tab.data("bubbled") == [2]
+
+
+@both_servers
+def test_nobody_can_fake_a_control_event(redis, fcgi_sse, chromium, serve, site, server):
+    """What publishers call open, error, reset or end, as type or as event name, arrives as sse:message."""
+    need_npm(os.path.join(VENDOR, "jquery.min.js"))
+    page = site.page("fake.html", """
+<body sse-data="/sse/?channels=all" sse-events="open,error,reset,end">
+<script>
+record(document.body, %s.concat("done"));
+["open", "error", "reset", "end", "open.plugin", "message"].forEach(function (type) {
+	jQuery(document.body).on("sse." + type, function (e, data) {
+		if (data)
+			note("jquery " + type, data);
+	});
+});
+</script></body>""" % FIVE, '<script src="/static/vendor/jquery.min.js"></script>')
+    tab = chromium.open(serve(server, fcgi_sse).origin + page)
+    tab.wait_log(1)
+    names = ["open", "error", "reset", "end"]
+    for name in names:
+        sse_publish(redis, "all", typed(name))
+        sse_publish(redis, "--event=" + name, "all", typed("", name=name))
+    # what jQuery would take for a regular expression, or for more namespaces
+    for name in ["o.en", "ope[n]", "(", "open.plugin", "plugin.open", "..", "o?pen|open"]:
+        sse_publish(redis, "all", typed(name))
+    sse_publish(redis, "all", typed("done"))
+    tab.wait('log.some(function (e) { return e.type === "done"; })')
+    assert {e["type"] for e in tab.log()} == {"open", "message", "done", "jquery message"}
+    assert tab.noted("open") == [{"type": "open", "data": None, "id": "", "name": "", "raw": None}]
+    assert [d.get("name", d["type"]) for d in tab.data("message")] == [n for name in names for n in (name, name)]
+    assert len(tab.data("jquery message")) == 8 + 2  # the two with a dot
+    assert tab.js("document.body.sseStream.state") == "open"
+
+
+@both_servers
+def test_reset_and_position_in_the_page(redis, start_fcgi_sse, chromium, serve, site, server):
+    """data-last-event-id, or a position in the URL, is where the stream begins; sse:reset says what is gone."""
+    fcgi_sse = start_fcgi_sse(redis, "--history-count=2")
+    ids = [publish_ids(redis, "all", str(i))[0] for i in range(4)]
+    server = serve(server, fcgi_sse)
+    body = """
+<body sse-data="/sse/?%s" %s><script>record(document.body, """ + FIVE + """);</script></body>"""
+    attribute = chromium.open(server.origin + site.page(
+        "attribute.html", body % ("channels=all", 'data-last-event-id="%d"' % ids[2])))
+    assert [e["data"] for e in attribute.wait_log(2)] == [None, 3]
+    parameter = chromium.open(server.origin + site.page(
+        "parameter.html", body % ("last_event_id=%d&amp;channels=all" % ids[0], "")))
+    log = parameter.wait_log(4)
+    assert [e["type"] for e in log] == ["open", "reset", "message", "message"]
+    assert log[1]["data"] == {"channels": ["all"], "reason": "trimmed", "id": str(ids[3])}
+    assert [e["data"] for e in log[2:]] == [2, 3]
+
+
+# ---- the API, jQuery, the polyfill, htmx
+
+@both_servers
+def test_api(redis, fcgi_sse, chromium, serve, site, server):
+    """SSE.connect(): on(), "*", close(); a handler that throws hurts no other."""
+    page = site.page("api.html", """
+<body><script>
+var stream = SSE.connect("/sse/?channels=all#here", { events: ["price"] })
+	.on("open", function () {
+		note("open", this.state);
+	})
+	.on("foo", function () {
+		throw new Error("a page's mistake");
+	})
+	.on("foo", function (data, message) {
+		note("foo", data, message);
+	})
+	.on("*", function (data, message) {
+		note("any", message.raw);
+	});
+</script></body>""")
+    chromium.expected_console = ["a page's mistake"]
+    tab = chromium.open(serve(server, fcgi_sse).origin + page)
+    tab.wait_log(1)
+    [id_] = publish_ids(redis, "all", typed("foo"))
+    sse_publish(redis, "--event=price", "all", "1.10")
+    log = tab.wait_log(4)
+    assert log == [{"type": "open", "data": "open"},
+                   {"type": "foo", "data": {"type": "foo"}, "id": str(id_), "name": "message", "raw": typed("foo")},
+                   {"type": "any", "data": typed("foo")}, {"type": "any", "data": "1.10"}]
+    fcgi_sse.wait_responders(1)
+    tab.run("stream.close();")
+    fcgi_sse.wait_responders(0)
+    assert tab.js("stream.state") == "closed"
+
+
+@both_servers
+def test_jquery(redis, fcgi_sse, chromium, serve, site, server):
+    """A page of tornado-sse, with real jQuery: sse.open, sse.error, sse.TYPE with (event, msg)."""
+    need_npm(os.path.join(VENDOR, "jquery.min.js"))
+    server = serve(server, fcgi_sse)
+    tab = chromium.open(server.origin + "/static/pages/tornado.html")
+    tab.wait_log(1)
+    redis.publish("all", '["message", "{\\"type\\": \\"foo\\", \\"user\\": \\"tug\\"}"]')
+    redis.publish("foo", "no JSON")
+    redis.publish("all", '["message", "[1, [2]]"]')
+    redis.publish("all", '["message", "{\\"type\\": \\"x.y\\"}"]')
+    tab.wait_log(5)
+    server.stop()
+    log = tab.wait_log(6)
+    assert log[:6] == [
+        {"type": "open", "data": None}, {"type": "foo", "data": {"type": "foo", "user": "tug"}},
+        {"type": "message", "data": "no JSON"}, {"type": "message", "data": [1, [2]]},
+        {"type": "x.y", "data": {"type": "x.y"}}, {"type": "error", "data": {"status": 0, "retry": True}}]
+
+
+@both_servers
+def test_polyfill(redis, start_fcgi_sse, chromium, serve, site, server):
+    """Without EventSource, vendor/eventsource.min.js is loaded and does the same, resume too."""
+    need_npm(os.path.join(VENDOR, "eventsource.min.js"))
+    fcgi_sse = start_fcgi_sse(redis, "--retry=1000", "--heartbeat=1").expect_log(DIED)
+    page = site.page("polyfill.html", """
+<body sse-data="/sse/?channels=all" sse-events="price">
+<script>record(document.body, %s.concat("price"));</script></body>""" % FIVE,
+                     "<script>delete window.EventSource;</script>")
+    tab = chromium.open(serve(server, fcgi_sse).origin + page)
+    tab.wait_log(1)
+    assert tab.js("!!window.EventSourcePolyfill && window.EventSource === window.EventSourcePolyfill")
+    ids = publish_ids(redis, "all", "1")
+    sse_publish(redis, "--event=error", "all", "2")
+    tab.wait_log(3)
+    fcgi_sse.kill_responders()
+    fcgi_sse.wait_responders(0)
+    sse_publish(redis, "--event=price", "all", "3")
+    tab.wait_log(6)
+    assert [e["type"] for e in tab.log()] == ["open", "message", "message", "error", "open", "price"]
+    assert tab.data("message", "price") == [1, 2, 3] and tab.log()[1]["id"] == str(ids[0])
+
+
+@both_servers
+def test_no_eventsource_at_all(redis, fcgi_sse, chromium, serve, site, server):
+    """With neither EventSource nor the polyfill: one sse:error that says it is final."""
+    os.makedirs(site.path + "/alone")
+    os.symlink(SSE_JS, site.path + "/alone/sse.js")
+    page = site.page("none.html", """
+<body sse-data="/sse/?channels=all"><script>record(document.body, %s);</script></body>""" % FIVE,
+                     """<script>delete window.EventSource;</script><script src="/static/alone/sse.js"></script>""")
+    tab = chromium.open(serve(server, fcgi_sse).origin + page)
+    [entry] = tab.wait_log(1)
+    assert (entry["type"], entry["data"]) == ("error", {"status": 0, "retry": False})
+    assert tab.js("document.body.sseStream.state") == "closed"
+
+
+@both_servers
+def test_htmx(redis, start_fcgi_sse, chromium, serve, site, server):
+    """htmx with its sse extension (no script of ours): sse-connect, sse-swap by event name, resume."""
+    need_npm(os.path.join(NODE_MODULES, "htmx-ext-sse", "dist", "sse.js"))
+    fcgi_sse = start_fcgi_sse(redis, "--retry=50").expect_log(DIED)
+    tab = chromium.open(serve(server, fcgi_sse).origin + "/static/pages/htmx.html")
+    tab.wait("opened === 1")
+    redis.publish("all", '["price", "<b>1.10</b>"]')
+    tab.wait('price.innerHTML === "<b>1.10</b>"', show="document.body.innerHTML")
+    fcgi_sse.wait_responders(1)
+    fcgi_sse.kill_responders()
+    fcgi_sse.wait_responders(0)
+    for i in range(3):
+        sse_publish(redis, "--event=news", "all", "<li>%d</li>" % i)
+    tab.wait('news.innerText.split("\\n").join("") === "012"', show="document.body.innerHTML")
+
+
+# ---- coming back, and giving up
+
+@both_servers
+def test_web_server_away_for_3_s(redis, start_fcgi_sse, chromium, serve, site, run, server):
+    """The web server is stopped for 3 s and started again: sse:error, then all that was published meanwhile."""
+    web_server = serve(server, start_fcgi_sse(redis, "--retry=500"))
+    page = site.page("away.html", """
+<body sse-data="/sse/?channels=all"><script>record(document.body, %s);</script></body>""" % FIVE)
+    tab = chromium.open(web_server.origin + page)
+    tab.wait_log(1)
+    ids = publish_ids(redis, "all", "0")
+    tab.wait_log(2)
+    web_server.stop()
+    tab.run("window.gone = Date.now();")
+    for i in range(1, 20):
+        ids += publish_ids(redis, "all", str(i))
+    tab.wait("Date.now() - gone > 3000")
+    run(server, web_server.argv)
+    tab.wait('log.filter(function (e) { return e.type === "open"; }).length === 2', 20)
+    ids += publish_ids(redis, "all", "20")
+    tab.wait('log.filter(function (e) { return e.type === "message"; }).length === 21')
+    assert tab.data("message") == list(range(21)) and [int(e["id"]) for e in tab.noted("message")] == ids
+    assert all(e["data"] == {"status": 0, "retry": True} for e in tab.noted("error"))
+
+
+@both_servers
+def test_closed_by_a_5xx(redis, start_fcgi_sse, chromium, serve_bare, site, server):
+    """A 502 or 503 makes EventSource give up; sse.js asks with HEAD, backs off, goes on from the last id."""
+    fcgi_sse = start_fcgi_sse(redis, "--retry=50", "--drain=1")
+    web_server = serve_bare(server, fcgi_sse)
+    page = site.page("5xx.html", """
+<body><script>
+var stream = SSE.connect("/sse/?channels=all", { retry: 100 });
+["open", "error", "message"].forEach(function (type) {
+	stream.on(type, function (data, message) {
+		note(type, data, { id: message.id });
+	});
+});
+</script></body>""")
+    tab = chromium.open(web_server.origin + page)
+    tab.wait_log(1)
+    ids = publish_ids(redis, "all", "0")
+    tab.wait_log(2)
+    pids = fcgi_sse.responders()
+    fcgi_sse.kill()  # at once, and nobody tells the browser when to come back
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    tab.wait('log.some(function (e) { return e.type === "error" && e.data.status >= 500; })')
+    ids += publish_ids(redis, "all", "1")
+    ids += publish_ids(redis, "all", "2")
+    start_fcgi_sse(redis, "--retry=50", socket_path=fcgi_sse.socket_path)
+    tab.wait('log.filter(function (e) { return e.type === "message"; }).length === 3', 20)
+    assert [int(e["id"]) for e in tab.noted("message")] == ids
+    errors = tab.data("error")
+    assert {e["status"] for e in errors} <= {0, 500, 502, 503} and all(e["retry"] for e in errors)
+    assert ("HEAD", "/sse/?channels=all&heartbeat=event&lastEventId=%d" % ids[0]) in web_server.requests()
+
+
+@both_servers
+@pytest.mark.parametrize("status", [204, 403, 404])
+def test_gives_up(redis, fcgi_sse, chromium, serve_bare, upstream, site, server, status):
+    """After 204 and 4xx it does not come back: one sse:error with the status."""
+    upstream.answers["/upstream/"] = lambda handler: send_status(handler, status)
+    page = site.page("gives-up.html", """
+<body><script>
+var stream = SSE.connect("/upstream/", { retry: 1 }).on("error", function (data) {
+	note("error", data, { state: this.state });
+});
+</script></body>""")
+    tab = chromium.open(serve_bare(server, fcgi_sse, upstream).origin + page)
+    assert tab.wait_log(1) == [{"type": "error", "data": {"status": status, "retry": False}, "state": "closed"}]
+    # had it backed off instead, it would have come back within a millisecond
+    tab.run("window.then = performance.now();")
+    tab.wait("performance.now() - then > 300")
+    assert [command for command, _, _ in upstream.requests] == ["GET", "HEAD"] and len(tab.log()) == 1
+
+
+@both_servers
+def test_refused_channel(redis, fcgi_sse, chromium, serve, site, server):
+    """A channel that may not be read: fcgi-sse's own 403 reaches the page through our set-ups."""
+    fcgi_sse.expect_log("refused")
+    page = site.page("refused.html", """
+<body sse-data="/sse/?channels=secret"><script>record(document.body, %s);</script></body>""" % FIVE)
+    tab = chromium.open(serve(server, fcgi_sse, allow="all,foo").origin + page)
+    [entry] = tab.wait_log(1)
+    assert (entry["type"], entry["data"]) == ("error", {"status": 403, "retry": False})
+
+
+@both_servers
+def test_stream_end(redis, fcgi_sse, chromium, serve_bare, upstream, site, server):
+    """stream-end arrives as sse:end, and nobody comes back after it."""
+    upstream.answers["/upstream/"] = lambda handler: send_stream(
+        handler, 'retry: 1\n\nid: 5\ndata: x\n\nevent: stream-end\ndata: {"reason":"session"}\n\n')
+    page = site.page("end.html", """
+<body sse-data="/upstream/"><script>record(document.body, %s);</script></body>""" % FIVE)
+    tab = chromium.open(serve_bare(server, fcgi_sse, upstream).origin + page)
+    log = tab.wait_log(3)
+    assert [(e["type"], e["data"]) for e in log] == [("open", None), ("message", "x"), ("end", {"reason": "session"})]
+    tab.run("window.then = performance.now();")
+    tab.wait("performance.now() - then > 300")
+    assert len(upstream.requests) == 1 and len(tab.log()) == 3
+    assert tab.js("document.body.sseStream.state") == "closed"
+
+
+@both_servers
+def test_watchdog(redis, start_fcgi_sse, chromium, serve, site, server):
+    """A stream that is silent for 2.5 heartbeats is opened anew, from the last id."""
+    fcgi_sse = start_fcgi_sse(redis, "--heartbeat=1").expect_log(DIED)
+    page = site.page("watchdog.html", """
+<body sse-data="/sse/?channels=all"><script>record(document.body, %s);</script></body>""" % FIVE)
+    tab = chromium.open(serve(server, fcgi_sse).origin + page)
+    tab.wait_log(1)
+    ids = publish_ids(redis, "all", "1")
+    tab.wait_log(2)
+    [silent] = fcgi_sse.responders()
+    os.kill(silent, signal.SIGSTOP)  # half-open: nothing comes, nothing is closed
+    try:
+        ids += publish_ids(redis, "all", "2")
+        log = tab.wait_log(5)
+    finally:
+        os.kill(silent, signal.SIGKILL)
+    assert [e["type"] for e in log] == ["open", "message", "error", "open", "message"]
+    assert [int(e["id"]) for e in log if e["type"] == "message"] == ids
+
+
+@both_servers
+def test_from_another_origin(redis, fcgi_sse, chromium, serve, site, server):
+    """A page of another origin: open streams without credentials; with them where SSE_ORIGIN names it."""
+    here = serve("lighttpd", fcgi_sse)
+    there = serve(server, fcgi_sse)
+    named = serve("nginx" if server == "nginx" else "lighttpd", fcgi_sse, origin=here.origin)
+    page = site.page("origin.html", """
+<body>
+<p id="plain" sse-data="%(there)s/sse/?channels=all"></p>
+<p id="trusted" sse-data="%(named)s/sse/?channels=all" sse-credentials></p>
+<p id="refused" sse-data="%(there)s/sse/?channels=all" sse-credentials></p>
+<script>
+["plain", "trusted", "refused"].forEach(function (id) {
+	document.getElementById(id).addEventListener("sse:message", function (e) {
+		note(id, e.detail);
+	});
+});
+</script></body>""" % {"there": there.origin, "named": named.origin})
+    tab = chromium.open(here.origin + page)
+    tab.wait('plain.sseStream.state === "open" && trusted.sseStream.state === "open"')
+    sse_publish(redis, "all", "x")
+    assert sorted(e["type"] for e in tab.wait_log(2)) == ["plain", "trusted"]
+    assert tab.js("refused.sseStream.state") == "connecting"
