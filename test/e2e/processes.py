@@ -112,6 +112,11 @@ def memory_peak_kb(pid):
     return 0
 
 
+def under_sanitizer(pid):
+    with open("/proc/%d/maps" % pid) as f:
+        return "asan" in f.read()
+
+
 def processes_mentioning(text):
     """Processes whose command line or environment names this folder."""
     found = []

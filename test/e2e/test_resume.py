@@ -8,7 +8,7 @@ import time
 import pytest
 
 from processes import (SSE_PUBLISH_BIN, alive, clock, history, memory_peak_kb, publish_ids,
-                       redis_environment, redis_pipe, wait_until)
+                       redis_environment, redis_pipe, under_sanitizer, wait_until)
 
 UNKNOWN, FLUSHED, TRIMMED = "unknown", "flushed", "trimmed"
 
@@ -513,7 +513,8 @@ def test_hundred_full_channels_at_once(redis, start_fcgi_sse, loop):
     used_kb = memory_peak_kb(pid) - small_kb
     print("responder's peak over an idle one: %d KiB for %d MiB" % (
         used_kb, total * len(text) >> 20))
-    assert used_kb < 24 * 1024, "several takes of at most 4 MiB"
+    if not under_sanitizer(pid):  # its quarantine keeps what was freed
+        assert used_kb < 24 * 1024, "several takes of at most 4 MiB"
     publish_many(redis, "channel5", 1)
     stream.wait_for(lambda s: len(s.events) == total + 1)
 

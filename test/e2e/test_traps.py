@@ -124,9 +124,9 @@ def answered(records):
 
 
 @pytest.mark.parametrize("how", ["half-close", "abort"])
-def test_truncated_params(fcgi_sse, loop, how):
+def test_truncated_params(redis, start_fcgi_sse, how):
     """Trap 3: PARAMS cut short at a pair boundary, by closing or ABORT, is 403 and a log line."""
-    fcgi_sse.expect_log(BROKEN_PEER)
+    fcgi_sse = start_fcgi_sse(redis, "--request-timeout=2").expect_log(BROKEN_PEER)
     conn = fcgi.Connection(fcgi_sse.address)
     conn.send(fcgi.begin(), fcgi.record(fcgi.PARAMS, fcgi.pairs(VARIABLES)))
     if how == "half-close":
