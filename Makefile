@@ -22,7 +22,7 @@ sse_test := sse event parse buf
 config_test := config parse buf
 channel_test := channel parse buf
 request_test := request channel parse buf
-session_test := session channel parse buf
+session_test := session session_record channel parse buf
 reply_test := reply buf
 resume_test := resume
 recent_test := recent
@@ -31,7 +31,7 @@ log_test := log
 parse_fuzz := parse buf
 event_fuzz := event parse buf
 sse_fuzz := sse event parse buf
-request_fuzz := request session channel parse buf
+request_fuzz := request session session_record channel parse buf
 
 # Which module needs which library: whatever holds it is linked with that.
 LIBS_client := -lfcgi

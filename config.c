@@ -94,6 +94,9 @@ static const struct option_row rows[] = {
 #undef AT
 
 #define NROWS (sizeof(rows) / sizeof(rows[0]))
+/* What getopt_long returns for the first; each has its own, or the beginning
+ * of several, such as --history, would be taken for the first of them. */
+#define FIRST_OPTION 256
 
 static int
 set_octal(uint64_t *member, const struct option_row *row, const char *value)
@@ -192,6 +195,27 @@ read_environment(struct config *cfg, enum config_program program)
 	return 0;
 }
 
+/* Why getopt_long returned c.  It says by optopt which option is meant, but an
+ * unknown long one only by its place. */
+static void
+put_option_error(struct config *cfg, int c, char *const argv[])
+{
+	if (c == ':')
+		snprintf(cfg->error, sizeof(cfg->error), "%.100s needs a value",
+		    argv[optind - 1]);
+	else if (optopt >= FIRST_OPTION)
+		snprintf(cfg->error, sizeof(cfg->error),
+		    "%.100s has a value, and needs none", argv[optind - 1]);
+	else if (optopt != 0)
+		snprintf(cfg->error, sizeof(cfg->error),
+		    "-%c is no option; --help lists them, and -- ends them",
+		    optopt);
+	else
+		snprintf(cfg->error, sizeof(cfg->error),
+		    "%.100s is no option; --help lists them, and -- ends them",
+		    argv[optind - 1]);
+}
+
 static int
 read_command_line(struct config *cfg, enum config_program program, int argc,
     char *const argv[])
@@ -208,19 +232,15 @@ read_command_line(struct config *cfg, enum config_program program, int argc,
 		longopts[n].has_arg =
 		    rows[i].type == TYPE_FLAG ? no_argument : required_argument;
 		longopts[n].flag = NULL;
-		longopts[n].val = 1;
+		longopts[n].val = FIRST_OPTION + n;
 		row_of[n++] = (int)i;
 	}
 	memset(&longopts[n], 0, sizeof(longopts[n]));
 	opterr = 0;
-	optind = 1;
+	optind = 0; /* and forget what was left of another command line */
 	while ((c = getopt_long(argc, argv, ":", longopts, &index)) != -1) {
-		if (c != 1) {
-			snprintf(cfg->error, sizeof(cfg->error), "%.100s %s",
-			    argv[optind - 1],
-			    c == ':' ? "needs a value"
-				     : "is no option; --help lists them, and "
-				       "-- ends them");
+		if (c < FIRST_OPTION) {
+			put_option_error(cfg, c, argv);
 			return -1;
 		}
 		snprintf(where, sizeof(where), "--%s", longopts[index].name);
@@ -287,11 +307,15 @@ config_read(struct config *cfg, enum config_program program, int argc,
 		return -1;
 	/* no flag of this name: a command line is for everybody to read */
 	password = getenv("FCGI_SSE_REDIS_PASSWORD");
+	/* redis://user:@host names only the user */
 	if (password != NULL && password[0] != '\0' &&
-	    cfg->redis.password == NULL &&
-	    (cfg->redis.password = strdup(password)) == NULL) {
-		snprintf(cfg->error, sizeof(cfg->error), "out of memory");
-		return -1;
+	    (cfg->redis.password == NULL || cfg->redis.password[0] == '\0')) {
+		free(cfg->redis.password);
+		if ((cfg->redis.password = strdup(password)) == NULL) {
+			snprintf(
+			    cfg->error, sizeof(cfg->error), "out of memory");
+			return -1;
+		}
 	}
 	return prefix_check(cfg);
 }

@@ -20,8 +20,8 @@ int reply_put_stream_header(
     struct buf *b, const struct request *req, const struct session *s);
 
 /*
- * Append a whole answer without a stream: the status, and for all but
- * HTTP_NO_CONTENT and HEAD a sentence as its body.
+ * Append a whole answer without a stream: the status, and for all but HEAD a
+ * sentence as its body.
  */
 int reply_put_refusal(struct buf *b, const struct request *req,
     const struct session *s, enum http_status status, const char *sentence);

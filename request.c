@@ -71,7 +71,8 @@ check_user(struct request *req, char *const *env)
 	static const char name[] = "REMOTE_USER=";
 	int count = 0;
 
-	if (req->channels == NULL || strstr(req->channels, "%u") == NULL)
+	if (req->channels == NULL || strstr(req->channels, "%u") == NULL ||
+	    req->sse_user != NULL)
 		return HTTP_OK;
 	for (; *env != NULL; env++)
 		count += strncmp(*env, name, sizeof(name) - 1) == 0;

@@ -79,7 +79,7 @@ struct request_limits {
  * answer with and req->error.  A SSE_* that is empty or stands twice is
  * HTTP_FORBIDDEN (nginx sends both of an overridden variable, and a reader of
  * the first would take the wrong one); so is a doubled REMOTE_USER if
- * SSE_CHANNELS asks for it by %u.  In any case end with request_free.
+ * it is what %u in SSE_CHANNELS stands for.  In any case end with request_free.
  */
 enum http_status request_parse(
     struct request *req, char *const *env, const struct request_limits *limits);

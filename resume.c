@@ -41,6 +41,9 @@ decide_cursor(uint64_t cursor, const struct take *t, bool any_trimmed)
 		r.floor = t->clock;
 	} else if (cursor > 0 && (t->epoch == 0 || cursor < t->epoch)) {
 		r.reason = RESET_FLUSHED;
+		/* a new store whose time is behind gives out lower ids */
+		if (cursor > t->clock && !t->is_replica)
+			r.floor = t->clock;
 	} else if (cursor > t->clock && t->is_replica) {
 		r.is_lagging = true;
 	} else if (cursor > t->clock) {

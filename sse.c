@@ -91,14 +91,15 @@ read_id(const char *p, size_t len, char behind, uint64_t *id)
 	return n + 1;
 }
 
-/* Returns the length of the header line, or 0 if there is none. */
+/* Returns the length of the header line, or 0 if there is none.  The id may be
+ * 0: recorders begin their announcements so. */
 static size_t
 read_header(struct record *rec, const char *p, size_t len)
 {
 	size_t n, at;
 
 	at = n = read_id(p, len, ' ', &rec->id);
-	if (n == 0 || rec->id == 0)
+	if (n == 0)
 		return 0;
 	n = read_id(p + at, len - at, ' ', &rec->prev);
 	at += n;
@@ -120,7 +121,7 @@ record_parse(struct record *rec, const char *p, size_t len)
 	size_t header_len, id_len, id_line_len;
 
 	header_len = read_header(&found, p, len);
-	if (header_len == 0)
+	if (header_len == 0 || found.id == 0)
 		return -1;
 	found.frame = p + header_len;
 	found.frame_len = len - header_len;

@@ -46,8 +46,9 @@ struct record {
  */
 int record_parse(struct record *rec, const char *p, size_t len);
 
-/* Do these bytes begin with a record's header line?  (The recorder leaves such
- * messages alone: another site's records on the same Redis.) */
+/* Do these bytes begin with a record's header line, or with one of id 0?  (The
+ * recorder leaves such messages alone: another site's records, and the
+ * announcements of its recorders, on the same Redis.) */
 int record_has_header(const char *p, size_t len);
 
 #endif

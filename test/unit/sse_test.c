@@ -419,7 +419,6 @@ no_records(void **state)
 		S("012 5 p\nid: 012\ndata: x\n\n"),
 		S("12 05 p\n" FRAME),
 		S("12 00 p\n" FRAME),
-		S("0 0 p\nid: 0\ndata: x\n\n"),
 		S("12\0 5 p\n" FRAME),
 		/* numbers past 2^53, past 64 bits, and endless ones */
 		S("9007199254740993 5 p\nid: 9007199254740993\n\n"),
@@ -468,6 +467,11 @@ bad_frames(void **state)
 		S("12 5 p\nid: 12\ndata: x\n\nx"),
 		S("12 5 p\nID: 12\ndata: x\n\n"),
 		S("12 5 p\nid"),
+		/* no event has the id 0; recorders announce themselves so */
+		S("0 0 p\nid: 0\ndata: x\n\n"),
+		S("0 0 r\nup 1 abc"),
+		S("0 0 r\ndown abc"),
+		S("0 0 r\nabc"),
 	};
 	struct record rec = untouched;
 	size_t i;

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: ISC */
+/* channel.h: what a set holds, and what a list of names adds to it. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "channel.h"
+
+#define ROWS(table) (sizeof(table) / sizeof((table)[0]))
+
+/* memory of exactly len bytes: the sanitizers see a look beyond */
+static char *
+exact_copy(const char *p, size_t len)
+{
+	char *copy = malloc(len == 0 ? 1 : len);
+
+	assert_non_null(copy);
+	memcpy(copy, p, len);
+	return copy;
+}
+
+/* the names, each followed by '|' */
+static void
+join(const struct channel_set *set, char *out, size_t size)
+{
+	size_t i, at = 0;
+
+	out[0] = '\0';
+	for (i = 0; i < set->n; i++) {
+		assert_int_equal(set->items[i].len, strlen(set->items[i].name));
+		at += (size_t)snprintf(
+		    out + at, size - at, "%s|", set->items[i].name);
+		assert_true(at < size);
+	}
+}
+
+static void
+lists(void **state)
+{
+	/* a list adds its names in order, each once, blanks round them and
+	 * empty ones left out */
+	static const struct {
+		const char *list, *want;
+	} table[] = {
+		{ "", "" },
+		{ "a", "a|" },
+		{ "a,b", "a|b|" },
+		{ "b,a", "b|a|" },
+		{ "a,a", "a|" },
+		{ "a,b,a,b", "a|b|" },
+		{ "a,A", "a|A|" },
+		{ "a,ab,aba", "a|ab|aba|" },
+		{ ",", "" },
+		{ ",,a,,", "a|" },
+		{ " a , b ", "a|b|" },
+		{ "\ta\t,\t", "a|" },
+		{ " ", "" },
+		{ "caf\xc3\xa9,\xf0\x9f\x98\x80",
+		    "caf\xc3\xa9|\xf0\x9f\x98\x80|" },
+		{ "a:b/c.d-e_f", "a:b/c.d-e_f|" },
+		{ "_a,s,ss,sse", "_a|s|ss|sse|" },
+		{ "a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p,q",
+		    "a|b|c|d|e|f|g|h|i|j|k|l|m|n|o|p|q|" },
+	};
+	struct channel_set set;
+	char got[200], error[100];
+	size_t i, len;
+	char *copy;
+
+	(void)state;
+	for (i = 0; i < ROWS(table); i++) {
+		len = strlen(table[i].list);
+		copy = exact_copy(table[i].list, len);
+		channel_set_init(&set);
+		if (channel_set_add_list(
+			&set, copy, len, "sse:", error, sizeof(error)) != 0)
+			fail_msg("<%s>: %s", table[i].list, error);
+		free(copy); /* the set has its own */
+		join(&set, got, sizeof(got));
+		assert_string_equal(got, table[i].want);
+		channel_set_free(&set);
+	}
+}
+
+static void
+refused_lists(void **state)
+{
+	/* one name that is none refuses the list, with a sentence that repeats
+	 * it (at most 60 bytes) and says why */
+	static const struct {
+		const char *list;
+		size_t len;
+		const char *prefix, *error;
+	} table[] = {
+		{ "a b", 3, "",
+		    "the channel name 'a b' holds white space or "
+		    "a control character" },
+		{ "ok,__x", 6, "",
+		    "the channel name '__x' begins with \"__\"" },
+		{ "sse:x", 5, "sse:",
+		    "the channel name 'sse:x' begins with the "
+		    "server's own prefix" },
+		{ "a,b*", 4, "sse:",
+		    "the channel name 'b*' holds one of , * ? [ ] { } \\" },
+		{ "{placeholder}", 13, "",
+		    "the channel name '{placeholder}' "
+		    "holds one of , * ? [ ] { } \\" },
+		{ "\xff", 1, "", "the channel name '\xff' is not UTF-8" },
+		{ "a\0b", 3, "",
+		    "the channel name 'a' holds white space or a "
+		    "control character" },
+		{ "a\nb", 3, "",
+		    "the channel name 'a\nb' holds white space or "
+		    "a control character" },
+		{ "123456789012345678901234567890123456789012345678901234567890"
+		  "123456789012345678901234567890123456789012345678901234567890"
+		  "123456789",
+		    129, "",
+		    "the channel name '1234567890123456789012345678901234567890"
+		    "12345678901234567890' is longer than 128 bytes" },
+	};
+	struct channel_set set;
+	char error[200];
+	size_t i;
+	char *copy;
+
+	(void)state;
+	for (i = 0; i < ROWS(table); i++) {
+		copy = exact_copy(table[i].list, table[i].len);
+		channel_set_init(&set);
+		assert_int_equal(channel_set_add_list(&set, copy, table[i].len,
+				     table[i].prefix, error, sizeof(error)),
+		    -1);
+		assert_string_equal(error, table[i].error);
+		channel_set_free(&set);
+		free(copy);
+	}
+}
+
+static void
+prefixes(void **state)
+{
+	/* a name of another site's prefix is a name */
+	struct channel_set set;
+	char error[100];
+
+	(void)state;
+	channel_set_init(&set);
+	assert_int_equal(channel_set_add_list(&set, "sse:x,sse2:y", 12,
+			     "sse3:", error, sizeof(error)),
+	    0);
+	assert_int_equal(set.n, 2);
+	channel_set_free(&set);
+}
+
+static void
+membership(void **state)
+{
+	/* has: the same bytes and the same length, nothing less */
+	static const struct {
+		const char *name;
+		bool want;
+	} table[] = {
+		{ "all", true },
+		{ "foo", true },
+		{ "al", false },
+		{ "alll", false },
+		{ "All", false },
+		{ "", false },
+		{ "all,foo", false },
+	};
+	struct channel_set set;
+	size_t i, len;
+	char *copy;
+
+	(void)state;
+	channel_set_init(&set);
+	assert_false(channel_set_has(&set, "all", 3));
+	assert_int_equal(channel_set_add(&set, "all", 3), 0);
+	/* only len bytes of what may go on */
+	assert_int_equal(channel_set_add(&set, "fooo", 3), 0);
+	for (i = 0; i < ROWS(table); i++) {
+		len = strlen(table[i].name);
+		copy = exact_copy(table[i].name, len);
+		if (channel_set_has(&set, copy, len) != table[i].want)
+			fail_msg("<%s>", table[i].name);
+		free(copy);
+	}
+	channel_set_free(&set);
+}
+
+static void
+growth(void **state)
+{
+	/* a thousand names, each added twice, are a thousand names; freed, the
+	 * set is empty and may be used again */
+	struct channel_set set;
+	char name[20];
+	size_t i, len;
+
+	(void)state;
+	channel_set_init(&set);
+	for (i = 0; i < 2000; i++) {
+		len = (size_t)snprintf(name, sizeof(name), "ch%zu", i % 1000);
+		assert_int_equal(channel_set_add(&set, name, len), 0);
+	}
+	assert_int_equal(set.n, 1000);
+	assert_string_equal(set.items[999].name, "ch999");
+	channel_set_free(&set);
+	assert_int_equal(set.n, 0);
+	assert_int_equal(channel_set_add(&set, "a", 1), 0);
+	assert_int_equal(set.n, 1);
+	channel_set_free(&set);
+	channel_set_free(&set);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(lists),
+		cmocka_unit_test(refused_lists),
+		cmocka_unit_test(prefixes),
+		cmocka_unit_test(membership),
+		cmocka_unit_test(growth),
+	};
+
+	return cmocka_run_group_tests_name("channel", tests, NULL, NULL);
+}
