@@ -56,8 +56,9 @@ bool client_has_left(struct client *cl, short revents);
  * client left. */
 bool client_is_cgi(const struct client *cl);
 
-/* End the answer properly (END_REQUEST) and release everything.  Not after
- * CLIENT_GONE: libfcgi would write again and linger; _exit() then. */
+/* End the answer properly (END_REQUEST) and release everything; cl may be NULL.
+ * In FastCGI not after CLIENT_GONE: libfcgi would write again and linger;
+ * _exit() then. */
 void client_end(struct client *cl);
 
 #endif

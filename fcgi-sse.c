@@ -6,6 +6,7 @@
  * the parent (listener.c), whose children come back here: serve() for each
  * connection, record() for the recorder.
  */
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -210,9 +211,9 @@ serve_cgi(struct config *cfg)
 		return EX_CONFIG;
 	}
 	cl = client_open_cgi((int64_t)cfg->write_timeout_s * 1000);
-	if (cl != NULL && answer(cl, cfg, ADMISSION_OPEN) == CLIENT_OK)
-		client_end(cl);
-	config_free(cfg);
+	if (cl != NULL)
+		answer(cl, cfg, ADMISSION_OPEN);
+	client_end(cl);
 	return EX_OK;
 }
 
@@ -261,9 +262,45 @@ contradiction(const struct config *cfg)
 		       "by the recorder: give them where --record is not none";
 	for (p = cfg->record; (p = strchr(p, ',')) != NULL; p++)
 		n++;
+	if (cfg->record[strspn(cfg->record, ", \t")] == '\0')
+		return "--record: name a pattern, or none";
 	if (n > RECORD_PATTERNS_MAX)
 		return "--record: more than 64 patterns";
 	return NULL;
+}
+
+/* What the parent needs before it can listen.  Returns the socket, or -1 with
+ * a sentence in error and an exit code in *code. */
+static int
+prepare(struct config *cfg, int inherited_fd, char *error, size_t error_size,
+    int *code)
+{
+	int fd = inherited_fd;
+
+	*code = EX_USAGE;
+	if (contradiction(cfg) != NULL) {
+		snprintf(error, error_size, "%s", contradiction(cfg));
+		return -1;
+	}
+	if (fd == -1 && (fd = socket_open(cfg, error, error_size, code)) == -1)
+		return -1;
+	*code = EX_NOPERM;
+	if (cfg->user != NULL &&
+	    sandbox_become(cfg->user, error, error_size) == -1)
+		return -1;
+	/* as the user that it will be when SIGHUP opens it again */
+	*code = EX_CANTCREAT;
+	if (log_open(cfg->log, cfg->debug) == -1) {
+		snprintf(error, error_size, "cannot open the log %.120s: %s",
+		    cfg->log, strerror(errno));
+		return -1;
+	}
+	*code = EX_NOINPUT;
+	if (config_read_password(cfg) == -1) {
+		snprintf(error, error_size, "%s", cfg->error);
+		return -1;
+	}
+	return fd;
 }
 
 static int
@@ -272,57 +309,48 @@ run_parent(struct config *cfg, char *const argv[], int inherited_fd)
 	static const struct listener_children children = { serve, record };
 	bool with_recorder = strcmp(cfg->record, "none") != 0;
 	char error[256];
-	int fd = inherited_fd, code = EX_OSERR;
+	int fd, code;
 
 	sandbox_fill_standard_fds();
-	if (contradiction(cfg) != NULL)
-		return fail(EX_USAGE, contradiction(cfg));
-	if (fd == -1 &&
-	    (fd = socket_open(cfg, error, sizeof(error), &code)) == -1)
+	fd = prepare(cfg, inherited_fd, error, sizeof(error), &code);
+	if (fd == -1)
 		return fail(code, error);
-	if (cfg->user != NULL &&
-	    sandbox_become(cfg->user, error, sizeof(error)) == -1)
-		return fail(EX_NOPERM, error);
 	if (geteuid() == 0)
 		log_warn("running as root; --user=NAME gives that up");
 	sandbox_no_new_privileges();
-	if (config_read_password(cfg) == -1)
-		return fail(EX_NOINPUT, cfg->error);
 	client_init();
 	log_info("listening%s%s", cfg->socket_path != NULL ? " on " : "",
 	    cfg->socket_path != NULL ? cfg->socket_path : "");
-	code = listener_run(cfg, fd, argv, with_recorder, &children);
-	config_free(cfg);
-	return code;
+	return listener_run(cfg, fd, argv, with_recorder, &children);
 }
 
 int
 main(int argc, char *argv[])
 {
 	struct config cfg;
-	int fd = listener_inherit();
+	int fd = listener_inherit(), code;
 
 	/* a CGI server may pass a stranger's query as our command line
 	 * (RFC 3875 4.4, CVE-2012-1823): it is none */
 	if (fd == -1 && is_cgi()) {
 		if (config_read(&cfg, PROGRAM_FCGI_SSE, 0, NULL) == -1)
-			return fail(EX_CONFIG, cfg.error);
-		return serve_cgi(&cfg);
-	}
-	if (config_read(&cfg, PROGRAM_FCGI_SSE, argc, argv) == -1)
-		return fail(EX_USAGE, cfg.error);
-	if (cfg.help) {
+			code = fail(EX_CONFIG, cfg.error);
+		else
+			code = serve_cgi(&cfg);
+	} else if (config_read(&cfg, PROGRAM_FCGI_SSE, argc, argv) == -1) {
+		code = fail(EX_USAGE, cfg.error);
+	} else if (cfg.help) {
 		print_help();
-		return EX_OK;
-	}
-	if (cfg.version) {
+		code = EX_OK;
+	} else if (cfg.version) {
 		printf("fcgi-sse %s\n", FCGI_SSE_VERSION);
-		return EX_OK;
+		code = EX_OK;
+	} else if (cfg.operand_index < argc) {
+		code = fail(EX_USAGE,
+		    "there are only options, no operands; see --help");
+	} else {
+		code = run_parent(&cfg, argv, fd);
 	}
-	if (log_open(cfg.log, cfg.debug) == -1)
-		return fail(EX_CANTCREAT, "cannot open the file of --log");
-	if (cfg.operand_index < argc)
-		return fail(EX_USAGE, "there are only options, no operands; "
-				      "see --help");
-	return run_parent(&cfg, argv, fd);
+	config_free(&cfg);
+	return code;
 }

@@ -39,12 +39,15 @@ put_record(struct follower *f, size_t channel, const struct record *rec)
 static bool
 is_covered(const char *patterns, const struct channel *c)
 {
+	const char *pattern, *end;
 	size_t len;
 
-	for (; patterns != NULL && *patterns != '\0'; patterns += len) {
-		patterns += *patterns == ',';
-		len = strcspn(patterns, ",");
-		if (glob_matches(patterns, len, c->name, c->len))
+	for (; patterns != NULL && *patterns != '\0'; patterns = end) {
+		pattern = patterns + (*patterns == ',');
+		len = strcspn(pattern, ",");
+		end = pattern + len;
+		strip_blanks(&pattern, &len);
+		if (glob_matches(pattern, len, c->name, c->len))
 			return true;
 	}
 	return false;
@@ -126,8 +129,8 @@ static enum client_result
 pass_before_take(
     struct follower *f, enum sub_kind kind, const struct sub_message *m)
 {
-	if (kind == SUB_PLAIN)
-		return pass_plain(f, m);
+	if (kind == SUB_PLAIN) /* but nothing before the header */
+		return f->is_open ? pass_plain(f, m) : CLIENT_OK;
 	if (kind == SUB_RECORD && f->positions[m->channel].is_exact &&
 	    m->rec.prev == f->positions[m->channel].id &&
 	    m->rec.id > m->rec.prev)
@@ -255,8 +258,9 @@ store_went_back(struct follower *f)
 	}
 	if (f->seen_clock > 0 && (t->epoch == 0 || t->epoch > f->seen_clock))
 		return true;
+	/* 0: forgotten after 30 quiet days, and nothing to go back to */
 	for (i = 0; i < f->channels->n; i++)
-		back |= f->positions[i].is_exact &&
+		back |= f->positions[i].is_exact && f->found[i].last > 0 &&
 			f->found[i].last < f->positions[i].id;
 	return back;
 }
@@ -332,6 +336,7 @@ follow_from(struct follower *f, uint64_t id)
 	for (i = 0; i < f->channels->n; i++)
 		f->positions[i].id = id;
 	f->seen_clock = id;
+	f->is_open = true;
 }
 
 struct resume
@@ -355,6 +360,7 @@ follow_catch_up(struct follower *f, const struct resume *r)
 
 	for (i = 0; i < f->channels->n; i++)
 		f->positions[i].id = r->floor;
+	f->is_open = true;
 	f->floor = r->floor;
 	f->is_lagging = r->is_lagging;
 	f->seen_clock = r->is_lagging ? r->floor : f->taken.clock;

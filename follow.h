@@ -32,6 +32,7 @@ struct follower {
 	struct recent recent;
 	uint64_t floor;	      /* records at or below are not the client's */
 	uint64_t seen_clock;  /* the newest id that this store has shown */
+	bool is_open;	      /* the header is out: events may follow */
 	bool is_lagging;      /* a replica was behind at the last take */
 	bool went_back;	      /* a record showed that the store did */
 	bool checks_torn;     /* the coming take follows a torn one */

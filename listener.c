@@ -32,6 +32,7 @@
 #define RECORDER_PAUSE_MAX_MS 2000 /* successor up to this */
 #define ACCEPT_PAUSE_MS 100	   /* after EMFILE, ENOMEM or a failed fork */
 #define KILL_AFTER_DRAIN_MS 3000
+#define BACKLOG_MS 2000 /* to tell those who wait that we stop */
 
 static volatile sig_atomic_t got_child, got_hangup, got_stop;
 
@@ -379,19 +380,34 @@ wait_for_children(struct parent *p, int64_t deadline_ms, bool recorder_too)
 	}
 }
 
+/* Who has connected already is told to come back, a few at a time. */
+static void
+turn_backlog_away(struct parent *p)
+{
+	const struct timespec while_full = { 0, 20 * 1000000 };
+	int64_t deadline_ms = clock_now_ms() + BACKLOG_MS;
+
+	while (clock_now_ms() < deadline_ms) {
+		reap(p);
+		if (accept_one(p, true) == 0)
+			continue;
+		if (p->nrefusals < REFUSALS_MAX)
+			return;
+		ppoll(NULL, 0, &while_full, &p->unblocked);
+	}
+}
+
 static void
 shut_down(struct parent *p)
 {
 	int64_t drain_ms = (int64_t)p->cfg->drain_s * 1000;
-	int i;
 
 	log_info("stopping: %zu streams end within %llu s", p->nstreams,
 	    (unsigned long long)p->cfg->drain_s);
 	/* who is in the backlog is told; who comes later finds no socket */
 	if (p->cfg->socket_path != NULL)
 		socket_remove_name(p->cfg->socket_path);
-	for (i = 0; i < SOCKET_BACKLOG && accept_one(p, true) == 0; i++)
-		;
+	turn_backlog_away(p);
 	close(p->st.listen_fd);
 	p->st.listen_fd = -1;
 	signal_children(p, SIGTERM, false);

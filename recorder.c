@@ -63,17 +63,19 @@ catch_stop(struct recorder *r)
 static void
 split_patterns(struct recorder *r)
 {
-	const char *p = r->cfg->record;
+	const char *p = r->cfg->record, *pattern;
 	size_t len;
 
 	for (; *p != '\0' && r->npatterns < RECORD_PATTERNS_MAX;
 	     p += *p == ',') {
+		pattern = p;
 		len = strcspn(p, ",");
+		p += len;
+		strip_blanks(&pattern, &len);
 		if (len > 0) {
-			r->patterns[r->npatterns] = p;
+			r->patterns[r->npatterns] = pattern;
 			r->lens[r->npatterns++] = len;
 		}
-		p += len;
 	}
 }
 
@@ -280,7 +282,7 @@ open_all(struct recorder *r, const char *dead_token)
 						    : AGAIN_MOST_MS) {
 		r->conn = redis_conn_open(&r->cfg->redis, error, sizeof(error));
 		if (r->conn != NULL) {
-			if (dead_token[0] == '\0')
+			if (dead_token[0] == '\0' && !is_failing)
 				warn_of_others(r, r->conn);
 			if (subscribe(r) == 0 &&
 			    record_queue_open(r->queue, dead_token) == 0)

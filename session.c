@@ -60,14 +60,16 @@ static enum http_status
 channels_of_location(struct session *s, const struct request *req,
     const struct request_limits *limits)
 {
-	const char *user =
-	    req->remote_user != NULL && req->remote_user[0] != '\0'
-		? req->remote_user
-		: req->sse_user;
+	/* SSE_USER first: nobody but the web server can set it, while nginx
+	 * takes REMOTE_USER from any Authorization header */
+	const char *user = req->sse_user;
 	char error[200];
 	struct buf list;
 	int failed;
 
+	if (user == NULL && req->remote_user != NULL &&
+	    req->remote_user[0] != '\0')
+		user = req->remote_user;
 	if (strstr(req->channels, "%u") != NULL) {
 		if (user == NULL)
 			return forbid(s, "nobody is logged in");
