@@ -49,7 +49,7 @@
 	// Ids of fcgi-sse are numbers that grow; of another server's ids the one
 	// that came later counts.
 	function isAfter(a, b) {
-		return !(+a <= +b);
+		return b === "" || !(+a <= +b);
 	}
 
 	function withParameter(url, name, value) {
@@ -416,8 +416,7 @@
 			isReady = !isBehind;
 			if (isBehind)
 				ask();
-			if (m.isOpen)
-				deliver({ k: "open" });
+			deliver({ k: m.isOpen ? "open" : "beat", at: at });
 		}
 
 		channel.onmessage = function (e) {

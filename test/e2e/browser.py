@@ -29,6 +29,10 @@ FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-
          # an origin that is not secure: neither https nor this machine's name
          "--host-resolver-rules=MAP insecure.test 127.0.0.1"]
 
+# fcgi-sse 0.1 sends the first stream-heartbeat in front of FLOOR, so that its
+# lastEventId is "": remove this mark when it comes behind.
+floor_comes_late = pytest.mark.xfail(reason="a page cannot know FLOOR before the second heartbeat", strict=False)
+
 both_servers = pytest.mark.parametrize("server", ["nginx", "lighttpd"])
 
 
@@ -200,20 +204,14 @@ def site(folder):
 
 @pytest.fixture
 def serve(web, site):
-    """serve("nginx", fcgi_sse, allow=…, origin=…): the example set-up with the site at /static/."""
-    def start(kind, fcgi_sse, allow="*", origin=None):
-        values = {"/usr/share/fcgi-sse/static": site.path}
+    """serve("nginx", fcgi_sse, SSE_ALLOW="all", …): the example set-up with this policy and the site at /static/."""
+    def start(kind, fcgi_sse, **policy):
+        policy = policy or {"SSE_ALLOW": "*"}
         if kind == "nginx":
-            policy = 'SSE_ALLOW "%s"' % allow
-            if origin:
-                policy += '; fastcgi_param SSE_ORIGIN "%s"' % origin
-            values['SSE_ALLOW "*"'] = policy
+            old, new = 'SSE_ALLOW "*"', "; fastcgi_param ".join('%s "%s"' % item for item in policy.items())
         else:
-            policy = '"SSE_ALLOW" => "%s"' % allow
-            if origin:
-                policy += ', "SSE_ORIGIN" => "%s"' % origin
-            values['"SSE_ALLOW" => "*"'] = policy
-        server = web(kind + "-example", fcgi_sse, values)
+            old, new = '"SSE_ALLOW" => "*"', ", ".join('"%s" => "%s"' % item for item in policy.items())
+        server = web(kind + "-example", fcgi_sse, {"/usr/share/fcgi-sse/static": site.path, old: new})
         server.origin = "http://127.0.0.1:%d" % server.port
         return server
     return start
@@ -256,7 +254,7 @@ mimetype.assign = ( ".html" => "text/html", ".js" => "text/javascript" )
 alias.url = ( "/static/" => "%(site)s/" )
 setenv.add-environment = ( "SSE_ALLOW" => "*" )
 fastcgi.server = ( "/sse/" => (( "socket" => "%(socket)s", "check-local" => "disable",
-    "tcp-fin-propagate" => "enable" )))
+    "disable-time" => 0, "tcp-fin-propagate" => "enable" )))
 $HTTP["url"] =^ "/upstream/" {
     proxy.server = ( "" => (( "host" => "127.0.0.1", "port" => %(upstream)d )) )
 }

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from browser import both_servers, chromium, module_chromium, serve, site  # noqa: F401
+from browser import both_servers, chromium, floor_comes_late, module_chromium, serve, site  # noqa: F401
 from processes import SSE_PUBLISH_BIN, publish_ids, redis_environment, sse_publish, wait_until
 
 pytestmark = pytest.mark.chromium
@@ -222,18 +222,23 @@ def test_web_server_away(redis, start_fcgi_sse, chromium, serve, site, run):
 def test_refused(redis, fcgi_sse, chromium, serve, site):
     """What ends one ends all: each tab hears the 403, and none comes back."""
     fcgi_sse.expect_log("refused")
-    tabs = Tabs(chromium, site, serve("lighttpd", fcgi_sse, allow="foo").origin)
+    tabs = Tabs(chromium, site, serve("lighttpd", fcgi_sse, SSE_ALLOW="foo").origin)
     tabs.open(2, "closed")
     for tab in tabs.tabs:
         assert tab.data("error") == [{"status": 403, "retry": False}]
 
 
-def test_close_hands_over(redis, fcgi_sse, chromium, serve, site):
+@pytest.mark.parametrize("first", [
+    "after an event", pytest.param("before any event", marks=floor_comes_late)])
+def test_close_hands_over(redis, fcgi_sse, chromium, serve, site, first):
     """close() in the leader's page, or a move to another page: another tab leads."""
     tabs = Tabs(chromium, site, serve("nginx", fcgi_sse).origin)
     tabs.open(3)
-    ids = publish_ids(redis, "all", "1")
-    tabs.wait_messages(1)
+    ids = []
+    if first == "after an event":
+        ids = publish_ids(redis, "all", "1")
+    for tab in tabs.tabs:
+        tab.wait("document.body.sseStream.lastEventId", 3)
     for statement in ("document.body.sseStream.close();", "location = 'about:blank';"):
         leader = tabs.leader()
         tabs.tabs.remove(leader)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ISC
 """static/sse.js in Chromium, through nginx and lighttpd: what a page author writes and gets."""
+import hashlib
 import json
 import os
 import signal
@@ -7,7 +8,7 @@ import subprocess
 
 import pytest
 
-from browser import (NODE_MODULES, VENDOR, both_servers, chromium, gzipped_size, module_chromium,  # noqa: F401
+from browser import (NODE_MODULES, VENDOR, both_servers, chromium, floor_comes_late, gzipped_size, module_chromium,  # noqa: F401
                      need_npm, send_status, send_stream, serve, serve_bare, site, upstream)
 from processes import clock, publish_ids, sse_publish
 from webservers import STATIC
@@ -274,10 +275,21 @@ def test_web_server_away_for_3_s(redis, start_fcgi_sse, chromium, serve, site, r
     assert all(e["data"] == {"status": 0, "retry": True} for e in tab.noted("error"))
 
 
+def kill_all(fcgi_sse):
+    """The daemon and its streams are gone at once, and tell nobody when to come back."""
+    pids = fcgi_sse.responders()
+    fcgi_sse.kill()
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+
+
 @both_servers
-def test_closed_by_a_5xx(redis, start_fcgi_sse, chromium, serve_bare, site, server):
-    """A 502 or 503 makes EventSource give up; sse.js asks with HEAD, backs off, goes on from the last id."""
-    fcgi_sse = start_fcgi_sse(redis, "--retry=50", "--drain=1")
+@pytest.mark.parametrize("first", [
+    "after an event", pytest.param("before any event", marks=floor_comes_late)])
+def test_closed_by_a_5xx(redis, start_fcgi_sse, chromium, serve_bare, site, server, first):
+    """A 502 or 503 makes EventSource give up; sse.js asks with HEAD, backs off, goes on from where it was."""
+    fcgi_sse = start_fcgi_sse(redis, "--retry=50")
+    at = publish_ids(redis, "all", "before it joined")
     web_server = serve_bare(server, fcgi_sse)
     page = site.page("5xx.html", """
 <body><script>
@@ -290,21 +302,20 @@ var stream = SSE.connect("/sse/?channels=all", { retry: 100 });
 </script></body>""")
     tab = chromium.open(web_server.origin + page)
     tab.wait_log(1)
-    ids = publish_ids(redis, "all", "0")
-    tab.wait_log(2)
-    pids = fcgi_sse.responders()
-    fcgi_sse.kill()  # at once, and nobody tells the browser when to come back
-    for pid in pids:
-        os.kill(pid, signal.SIGKILL)
+    ids = []
+    if first == "after an event":
+        ids = at = publish_ids(redis, "all", "0")
+    tab.wait("stream.lastEventId === '%d'" % at[0], 3)
+    kill_all(fcgi_sse)
     tab.wait('log.some(function (e) { return e.type === "error" && e.data.status >= 500; })')
-    ids += publish_ids(redis, "all", "1")
-    ids += publish_ids(redis, "all", "2")
+    ids = ids + publish_ids(redis, "--lines", "all", stdin=b"1\n2\n")
     start_fcgi_sse(redis, "--retry=50", socket_path=fcgi_sse.socket_path)
-    tab.wait('log.filter(function (e) { return e.type === "message"; }).length === 3', 20)
+    tab.wait('log.filter(function (e) { return e.type === "message"; }).length === %d' % len(ids), 20)
     assert [int(e["id"]) for e in tab.noted("message")] == ids
     errors = tab.data("error")
-    assert {e["status"] for e in errors} <= {0, 500, 502, 503} and all(e["retry"] for e in errors)
-    assert ("HEAD", "/sse/?channels=all&heartbeat=event&lastEventId=%d" % ids[0]) in web_server.requests()
+    # 0: cut; 200: it was back by the time of the question
+    assert {e["status"] for e in errors} <= {0, 200, 500, 502, 503} and all(e["retry"] for e in errors)
+    assert ("HEAD", "/sse/?channels=all&heartbeat=event&lastEventId=%d" % at[0]) in web_server.requests()
 
 
 @both_servers
@@ -332,14 +343,39 @@ def test_refused_channel(redis, fcgi_sse, chromium, serve, site, server):
     fcgi_sse.expect_log("refused")
     page = site.page("refused.html", """
 <body sse-data="/sse/?channels=secret"><script>record(document.body, %s);</script></body>""" % FIVE)
-    tab = chromium.open(serve(server, fcgi_sse, allow="all,foo").origin + page)
+    tab = chromium.open(serve(server, fcgi_sse, SSE_ALLOW="all,foo").origin + page)
     [entry] = tab.wait_log(1)
     assert (entry["type"], entry["data"]) == ("error", {"status": 403, "retry": False})
 
 
 @both_servers
+def test_session_ends(redis, start_fcgi_sse, chromium, serve, site, server):
+    """The session ends: sse:end, and nobody comes back; a page without a session gets the 403."""
+    fcgi_sse = start_fcgi_sse(redis, "--retry=1").expect_log("refused|session|SSE_")
+    key = "sse:session:" + hashlib.sha256(b"0123456789abcdef0123").hexdigest()
+    redis.client.set(key, '{"user":"admin","channels":["admin"]}', ex=100)
+    web_server = serve(server, fcgi_sse, SSE_SESSION_COOKIE="sid")
+    page = site.page("session.html", """
+<body sse-data="/sse/"><script>record(document.body, %s);</script></body>""" % FIVE,
+                     "<script>document.cookie = 'sid=0123456789abcdef0123; path=/';</script>")
+    tab = chromium.open(web_server.origin + page)
+    tab.wait_log(1)
+    sse_publish(redis, "admin", "x")
+    tab.wait_log(2)
+    redis.client.delete(key)
+    redis.publish(key, "")
+    log = tab.wait_log(3)
+    assert [e["type"] for e in log] == ["open", "message", "end"] and log[2]["data"]["reason"]
+    assert tab.js("document.body.sseStream.state") == "closed"
+    fcgi_sse.wait_responders(0)
+    [entry] = chromium.open(web_server.origin + page).wait_log(1)
+    assert (entry["type"], entry["data"]) == ("error", {"status": 403, "retry": False})
+    assert len(tab.log()) == 3
+
+
+@both_servers
 def test_stream_end(redis, fcgi_sse, chromium, serve_bare, upstream, site, server):
-    """stream-end arrives as sse:end, and nobody comes back after it."""
+    """After stream-end the browser would come back at once; sse.js does not."""
     upstream.answers["/upstream/"] = lambda handler: send_stream(
         handler, 'retry: 1\n\nid: 5\ndata: x\n\nevent: stream-end\ndata: {"reason":"session"}\n\n')
     page = site.page("end.html", """
@@ -350,7 +386,6 @@ def test_stream_end(redis, fcgi_sse, chromium, serve_bare, upstream, site, serve
     tab.run("window.then = performance.now();")
     tab.wait("performance.now() - then > 300")
     assert len(upstream.requests) == 1 and len(tab.log()) == 3
-    assert tab.js("document.body.sseStream.state") == "closed"
 
 
 @both_servers
@@ -379,7 +414,7 @@ def test_from_another_origin(redis, fcgi_sse, chromium, serve, site, server):
     """A page of another origin: open streams without credentials; with them where SSE_ORIGIN names it."""
     here = serve("lighttpd", fcgi_sse)
     there = serve(server, fcgi_sse)
-    named = serve("nginx" if server == "nginx" else "lighttpd", fcgi_sse, origin=here.origin)
+    named = serve(server, fcgi_sse, SSE_ALLOW="*", SSE_ORIGIN=here.origin)
     page = site.page("origin.html", """
 <body>
 <p id="plain" sse-data="%(there)s/sse/?channels=all"></p>
