@@ -3,6 +3,7 @@
  * but it may be broken. */
 #include "session_record.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,11 +47,32 @@ add_channels(const cJSON *list, const char *prefix,
 	return 0;
 }
 
+static bool
+is_blank(const char *p, size_t len)
+{
+	while (len > 0 && memchr(" \t\r\n", *p, 4) != NULL) {
+		p++;
+		len--;
+	}
+	return len == 0;
+}
+
+static bool
+has_twice(const cJSON *object, const char *name)
+{
+	const cJSON *item;
+	int n = 0;
+
+	cJSON_ArrayForEach(item, object) n += strcmp(item->string, name) == 0;
+	return n > 1;
+}
+
 int
 session_record_parse(const char *bytes, size_t len, const char *prefix,
     struct channel_set *channels, char **user, char *error, size_t error_size)
 {
 	const cJSON *name;
+	const char *end = NULL;
 	cJSON *json = NULL;
 	int failed = -1;
 
@@ -61,12 +83,21 @@ session_record_parse(const char *bytes, size_t len, const char *prefix,
 	if (memchr(bytes, '\0', len) != NULL ||
 	    memmem(bytes, len, "\\u0000", 6) != NULL)
 		return fail(error, error_size, "it holds NUL");
-	json = cJSON_ParseWithLengthOpts(bytes, len, NULL, 0);
-	if (!cJSON_IsObject(json)) {
+	json = cJSON_ParseWithLengthOpts(bytes, len, &end, 0);
+	if (!cJSON_IsObject(json) ||
+	    !is_blank(end, (size_t)(bytes + len - end))) {
 		fail(error, error_size, "it is no JSON object");
 		goto out;
 	}
+	if (has_twice(json, "channels") || has_twice(json, "user")) {
+		fail(error, error_size, "it has a member twice");
+		goto out;
+	}
 	name = cJSON_GetObjectItemCaseSensitive(json, "user");
+	if (name != NULL && !cJSON_IsString(name) && !cJSON_IsNull(name)) {
+		fail(error, error_size, "its user is no string");
+		goto out;
+	}
 	if (cJSON_IsString(name) &&
 	    (*user = strdup(name->valuestring)) == NULL) {
 		fail(error, error_size, "out of memory");

@@ -303,7 +303,22 @@ def test_sighup_counts_the_old_streams(redis, start_fcgi_sse, loop):
     assert loop.fetch(fcgi_sse, "all", accept=None).status == 503
     streams[0].close()
     fcgi_sse.wait_responders(1)
-    loop.live(fcgi_sse, "all")
+    # the parent hears of the end a moment later
+    wait_until(lambda: loop.open(fcgi_sse, "all").wait_for(lambda s: s.floor or s.ended).floor, 5, "a free slot")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_sighup_as_another_user(redis, start_fcgi_sse, folder, loop):
+    """With --user and --log=FILE, a SIGHUP can open the log again."""
+    os.chmod(folder.path, 0o777)
+    log = folder / "fcgi-sse.log"
+    fcgi_sse = start_fcgi_sse(redis, "--user=nobody", "--log=" + log)
+    stream = loop.live(fcgi_sse, "all")
+    fcgi_sse.signal(signal.SIGHUP)
+    wait_until(lambda: open(log).read().count("listening") == 2, 5, "the new image")
+    publish_ids(redis, "all", "x")
+    assert stream.wait_data(1) == ["x"]
+    check_serves(redis, loop, fcgi_sse)
 
 
 def test_sighup_to_a_replaced_binary(redis, start_fcgi_sse, folder, loop):

@@ -150,6 +150,14 @@ def test_user_in_a_channel_name(redis, fcgi_sse, loop, user):
     assert stream.wait_data(2) == ["user:alice", "all"]
 
 
+def test_the_servers_user_wins(redis, fcgi_sse, loop):
+    """SSE_USER, which only the web server can set, stands before REMOTE_USER, which a client may have chosen."""
+    stream = loop.live(fcgi_sse, params={"SSE_CHANNELS": "user:%u", "SSE_USER": "alice", "REMOTE_USER": "admin"})
+    for channel in ("user:admin", "user:alice"):
+        publish_ids(redis, channel, channel)
+    assert stream.wait_data(1) == ["user:alice"]
+
+
 @pytest.mark.parametrize("user", [None, "", "a,b", "a*", "{x}", "a b", "a\nb", "x" * 129, "\xff\xff"[:0] + "%2c,"])
 def test_no_valid_user(fcgi_sse, loop, user):
     """%u without a user, or with one that is no piece of a channel name (a comma!): 403."""

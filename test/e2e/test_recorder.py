@@ -356,3 +356,11 @@ def test_limits_are_shared(redis, start_fcgi_sse):
     for i in range(5):
         publish_ids(redis, "all", "%d" % i)
     assert len(history(redis, "all")) == 3 and redis.client.ttl("sse:history:all") <= 100
+
+
+def test_blanks_round_patterns(redis, start_fcgi_sse, loop):
+    """--record='a, b' records b."""
+    fcgi_sse = start_fcgi_sse(redis, "--record=a*, b*").expect_log(r"record")
+    stream = loop.live(fcgi_sse, "b1")
+    redis.publish("b1", "x")
+    assert stream.wait_data(1) == ["x"] and stream.events[0].id

@@ -534,3 +534,15 @@ def test_a_large_replay_while_more_is_published(redis, run, start_fcgi_sse, fold
     stream.wait_for(lambda s: len(s.events) >= 20000, 60)
     assert publisher.wait() == 0
     assert [int(e.data.split(" ")[0]) for e in stream.events] == list(range(20000))
+
+
+def test_a_forgotten_quiet_channel(redis, start_fcgi_sse, loop):
+    """A channel whose memory goes after 30 quiet days is no reason for a reset."""
+    fcgi_sse = start_fcgi_sse(redis, "--heartbeat=1")
+    publish_ids(redis, "quiet", "x")
+    stream = loop.live(fcgi_sse, "quiet,all")
+    redis.client.delete("sse:meta:quiet", "sse:history:quiet")
+    loop.stays(lambda: not stream.resets, 2.5)
+    publish_ids(redis, "quiet", "y")
+    publish_ids(redis, "all", "z")
+    assert stream.wait_data(2) == ["y", "z"] and not stream.resets

@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: ISC
+"""A session's record in Redis names the channels: read at the start and again
+in every take, so that a logout ends the stream."""
+import hashlib
+import json
+
+import pytest
+
+from processes import publish_ids
+from test_policy import check_refused
+
+LOG = r"session"
+TOKEN = "abcdefghijklmnop-0123456789"
+LOCATION = {"SSE_SESSION_COOKIE": "sid"}
+
+
+def key_of(token=TOKEN, prefix="sse:"):
+    return prefix + "session:" + hashlib.sha256(token.encode()).hexdigest()
+
+
+def login(redis, channels, token=TOKEN, user="tug", ttl=100, notify=False):
+    """As an application does: the record first, the message after."""
+    key = key_of(token)
+    redis.client.set(key, json.dumps({"user": user, "channels": channels}), ex=ttl)
+    if notify:
+        redis.client.publish(key, "0 0 p\n")
+
+
+def logout(redis, token=TOKEN, notify=True):
+    redis.client.delete(key_of(token))
+    if notify:
+        redis.client.publish(key_of(token), "0 0 p\n")
+
+
+def cookie(value=TOKEN):
+    return {"Cookie": "a=b; sid=%s; c=d" % value}
+
+
+@pytest.fixture
+def fcgi_sse(redis, start_fcgi_sse):
+    return start_fcgi_sse(redis, "--heartbeat=1").expect_log(LOG)
+
+
+def check_ends(stream):
+    stream.wait_end(10)
+    last = stream.all_events[-1]
+    assert (last.type, json.loads(last.data)) == ("stream-end", {"reason": "session"})
+
+
+@pytest.mark.parametrize("quotes", ["%s", '"%s"'])
+def test_own_channels(redis, fcgi_sse, loop, quotes):
+    """A session reads the channels of its record and no others; quotes round the cookie do not matter."""
+    login(redis, ["tug", "all"])
+    stream = loop.live(fcgi_sse, params=LOCATION, headers=cookie(quotes % TOKEN))
+    for channel in ("other", "tug", "all", "sse"):
+        publish_ids(redis, channel, channel)
+    assert stream.wait_data(2) == ["tug", "all"]
+    stream = loop.live(fcgi_sse, "all", params=LOCATION, headers=cookie(), last_event_id=0)
+    assert stream.wait_data(1) == ["all"], "the query narrows"
+    check_refused(loop.fetch(fcgi_sse, "all,other", params=LOCATION, headers=cookie()), 403)
+
+
+@pytest.mark.parametrize("headers", [
+    {}, {"Cookie": ""}, {"Cookie": "other=" + TOKEN}, {"Cookie": "Sid=" + TOKEN}, {"Cookie": "sid"},
+    {"Cookie": "sid=short"}, {"Cookie": "sid=" + "x" * 4097}, {"Cookie": "sid=" + TOKEN + "x"},
+    {"Cookie": "sid=%s; sid=%s" % (TOKEN, TOKEN)}, {"Cookie": "xsid=%s" % TOKEN},
+    {"Cookie": "a=sid=" + TOKEN}, {"Cookie": "sid=*" + TOKEN}, {"Cookie": "sid=\r\n" + TOKEN}])
+def test_no_session(redis, fcgi_sse, loop, headers):
+    """No cookie, an unknown one, a hostile one, or two of the name: 403 and no stream's header."""
+    login(redis, ["tug", "all"])
+    answer = loop.fetch(fcgi_sse, params=LOCATION, headers=headers)
+    check_refused(answer, 403)
+    assert TOKEN not in fcgi_sse.stderr()
+
+
+def test_two_cookie_variables(redis, fcgi_sse, loop):
+    """nginx sends a variable for each Cookie header: a second session cookie is seen there, too."""
+    login(redis, ["all"])
+    twice = [("SSE_SESSION_COOKIE", "sid"), ("HTTP_COOKIE", "sid=" + TOKEN), ("HTTP_COOKIE", "sid=" + "y" * 20)]
+    check_refused(loop.fetch(fcgi_sse, params=twice), 403)
+    apart = [("SSE_SESSION_COOKIE", "sid"), ("HTTP_COOKIE", "a=b"), ("HTTP_COOKIE", "sid=" + TOKEN)]
+    loop.live(fcgi_sse, params=apart)
+
+
+@pytest.mark.parametrize("record", [
+    "", "null", "[]", "{}", '{"user":"tug"}', '{"channels":[]}', '{"channels":"all"}', '{"channels":["all",1]}',
+    '{"channels":["all","a,b"]}', '{"channels":["all","*"]}', '{"channels":["sse:event:x"]}',
+    '{"channels":["all\\u0000x"]}', '{"channels":["all"]', '{"channels":["all"],"x":"%s"}' % ("x" * 65536),
+    '{"channels":["all"]} x', '{"channels":["a"],"channels":["all"]}', '{"user":1,"channels":["all"]}',
+    json.dumps({"channels": ["c%d" % i for i in range(65)]})], ids=range(18))
+def test_broken_record(redis, fcgi_sse, loop, record):
+    """A record that cannot be used is 403 and one line in the log."""
+    redis.client.set(key_of(), record)
+    check_refused(loop.fetch(fcgi_sse, params=LOCATION, headers=cookie()), 403)
+    lines = [line for line in fcgi_sse.stderr().splitlines() if "session's record" in line]
+    assert len(lines) == 1 and TOKEN not in lines[0]
+
+
+def test_intersection(redis, fcgi_sse, loop):
+    """With SSE_CHANNELS too, a stream reads what both name."""
+    login(redis, ["tug", "all"])
+    both = dict(LOCATION, SSE_CHANNELS="all,news")
+    stream = loop.live(fcgi_sse, params=both, headers=cookie())
+    for channel in ("tug", "news", "all"):
+        publish_ids(redis, channel, channel)
+    assert stream.wait_data(1) == ["all"]
+    check_refused(loop.fetch(fcgi_sse, params=dict(LOCATION, SSE_CHANNELS="news"), headers=cookie()), 403)
+
+
+def test_logout_ends_the_stream(redis, start_fcgi_sse, loop):
+    """A logout ends the streams of that session at once and no other's, and nothing comes after it."""
+    fcgi_sse = start_fcgi_sse(redis, "--heartbeat=300").expect_log(LOG)
+    other = "another-session-of-somebody"
+    login(redis, ["tug", "all"])
+    login(redis, ["all"], token=other)
+    streams = [loop.live(fcgi_sse, params=LOCATION, headers=cookie()) for _ in range(3)]
+    stays = loop.live(fcgi_sse, params=LOCATION, headers=cookie(other))
+    logout(redis)
+    publish_ids(redis, "all", "late")
+    for stream in streams:
+        check_ends(stream)
+        assert stream.data == []
+    assert stays.wait_data(1) == ["late"] and not stays.ended
+    check_refused(loop.fetch(fcgi_sse, params=LOCATION, headers=cookie()), 403)
+
+
+def test_a_silent_end_is_noticed(redis, fcgi_sse, loop):
+    """A record that goes without a word, deleted or expired, ends the stream at the next check."""
+    login(redis, ["all"])
+    stream = loop.live(fcgi_sse, params=LOCATION, headers=cookie())
+    logout(redis, notify=False)
+    check_ends(stream)
+    login(redis, ["all"], ttl=1)
+    check_ends(loop.live(fcgi_sse, params=LOCATION, headers=cookie()))
+
+
+def test_channels_change(redis, fcgi_sse, loop):
+    """Other channels in the record: the stream goes on with them from where it was, without loss or repeat."""
+    login(redis, ["a", "all"])
+    stream = loop.live(fcgi_sse, params=LOCATION, headers=cookie())
+    ids = [publish_ids(redis, "all", "one")[0]]
+    stream.wait_data(1)
+    ids += publish_ids(redis, "b", "two")  # before the change, behind the cursor
+    login(redis, ["b", "all"], notify=True)
+    ids += publish_ids(redis, "b", "three")
+    publish_ids(redis, "a", "not any more")
+    ids += publish_ids(redis, "all", "four")
+    stream.wait_for(lambda s: "four" in s.data)
+    assert [e.data for e in stream.events] == ["one", "two", "three", "four"]
+    assert [int(e.id) for e in stream.events] == ids and not stream.resets
+    login(redis, ["x"], notify=True)
+    publish_ids(redis, "x", "five")
+    stream.wait_for(lambda s: "five" in s.data)
+
+
+def test_a_change_that_is_broken_ends_the_stream(redis, fcgi_sse, loop):
+    """A record that becomes unusable is as good as none."""
+    login(redis, ["all"])
+    stream = loop.live(fcgi_sse, params=LOCATION, headers=cookie())
+    redis.client.set(key_of(), "{")
+    redis.client.publish(key_of(), "x")
+    check_ends(stream)
+
+
+def test_a_narrowed_stream_loses_its_channel(redis, fcgi_sse, loop):
+    """When the record no longer names what the query asked for, the stream ends."""
+    login(redis, ["a", "b"])
+    stream = loop.live(fcgi_sse, "a", params=LOCATION, headers=cookie())
+    login(redis, ["b"], notify=True)
+    check_ends(stream)
+
+
+def test_revoked_between_reading_and_subscribing(redis, start_fcgi_sse, loop):
+    """A record that changes while streams open: each ends up with the new channels or is refused, none keeps the
+    old ones."""
+    fcgi_sse = start_fcgi_sse(redis, "--heartbeat=300").expect_log(LOG)
+    for round_ in range(15):
+        login(redis, ["old"])
+        streams = [loop.open(fcgi_sse, params=LOCATION, headers=cookie()) for _ in range(6)]
+        login(redis, ["new"], notify=True)
+        publish_ids(redis, "old", "old%d" % round_)
+        publish_ids(redis, "new", "new%d" % round_)
+        for stream in streams:
+            stream.wait_for(lambda s: s.floor is not None)
+        publish_ids(redis, "old", "secret")
+        publish_ids(redis, "new", "done")
+        for stream in streams:
+            stream.wait_for(lambda s: "done" in s.data)
+            assert "secret" not in stream.data
+            stream.close()
+
+
+def test_head_options_and_cors(redis, fcgi_sse, loop):
+    """HEAD runs the whole policy; a preflight carries no cookie and is answered; CORS is closed unless listed."""
+    check_refused_head = loop.fetch(fcgi_sse, params=LOCATION, method="HEAD")
+    assert check_refused_head.status == 403
+    login(redis, ["all"])
+    assert loop.fetch(fcgi_sse, params=LOCATION, headers=cookie(), method="HEAD").status == 200
+    assert loop.fetch(fcgi_sse, params=LOCATION, method="OPTIONS").status == 204
+    origin = dict(cookie(), Origin="https://a.example")
+    stream = loop.live(fcgi_sse, params=LOCATION, headers=origin)
+    assert "access-control-allow-origin" not in {k.lower() for k in stream.headers}
+    listed = dict(LOCATION, SSE_ORIGIN="https://a.example")
+    stream = loop.live(fcgi_sse, params=listed, headers=origin)
+    headers = {k.lower(): v for k, v in stream.headers.items()}
+    assert headers["access-control-allow-origin"] == "https://a.example"
+    assert headers["access-control-allow-credentials"] == "true"
+
+
+def test_redis_away(redis, start_fcgi_sse, loop):
+    """Redis away is no refusal: an EventSource is told to come back; an open stream outlives it."""
+    fcgi_sse = start_fcgi_sse(redis, "--heartbeat=1").expect_log(LOG, r"Redis|reconnect|lost|refused|subscri|record")
+    login(redis, ["all"], ttl=1000)
+    stream = loop.live(fcgi_sse, params=LOCATION, headers=cookie())
+    redis.stop()
+    answer = loop.fetch(fcgi_sse, params=LOCATION, headers=cookie())
+    assert answer.status == 200 and 5000 <= answer.parser.retry_ms <= 15000
+    assert loop.fetch(fcgi_sse, params=LOCATION, headers=cookie(), accept=None).status == 503
+    assert not stream.ended
