@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: ISC
+"""Events into Redis, each in one step of publish.lua: id, history, live."""
+import functools
+import json
+import logging
+import pathlib
+import re
+
+from asgiref.sync import sync_to_async
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import transaction
+from django.utils.functional import Promise
+from redis.exceptions import RedisError
+
+from . import conf, names
+from .redis_client import client
+
+log = logging.getLogger("fcgi_sse")
+
+LINE_END = re.compile(b"\r\n|\r|\n")
+
+
+@functools.lru_cache(maxsize=None)
+def _script():
+    text = (pathlib.Path(__file__).parent / "lua" / "publish.lua").read_text(encoding="utf-8")
+    return client().register_script(text)
+
+
+def _text(data):
+    if isinstance(data, (str, Promise)):
+        return str(data)
+    if isinstance(data, (bytes, bytearray, memoryview)):
+        return data
+    return json.dumps(data, cls=DjangoJSONEncoder, ensure_ascii=False, allow_nan=False)
+
+
+def frame(event, data):
+    """text/event-stream without its id (HTML 9.2.5)."""
+    event = "message" if event in (None, "") else str(event)
+    error = names.event_error(event)
+    if error:
+        raise ValueError("the event's name %s: %.60r" % (error, event))
+    lines = [] if event == "message" else [b"event: " + event.encode()]
+    data = names.utf8(_text(data))
+    if len(data) > conf.event_bytes():
+        raise ValueError("the event has %d bytes, over FCGI_SSE_EVENT_BYTES = %d" % (len(data), conf.event_bytes()))
+    lines += [b"data: " + line for line in LINE_END.split(data)]
+    return b"\n".join(lines) + b"\n\n"
+
+
+def _call(event, data, channel):
+    """The words of a call of publish.lua, and whether it asks for a list."""
+    is_list = channel is not None and not isinstance(channel, str)
+    # publish.lua wants each name once
+    channels = list(dict.fromkeys(channel)) if is_list else [conf.default_channel() if channel is None else channel]
+    prefix = conf.prefix()
+    keys = [prefix + name for name in ("clock", "epoch", "limits", "recorder")]
+    for name in channels:
+        error = names.channel_error(name, prefix)
+        if error:
+            raise ValueError("the channel's name %s: %.60r" % (error, name))
+        keys += [prefix + "history:" + name, prefix + "meta:" + name]
+    return keys, [prefix + "event:", "p", "", "", frame(event, data), *channels], is_list
+
+
+def _send(keys, args, is_list):
+    if len(keys) == 4:
+        return []
+    ids = [int(i) for i in _script()(keys=keys, args=args, client=client())]
+    return ids if is_list else ids[0]
+
+
+def send_event(event, data, channel=None):
+    """Publish an event on a channel, or on a list of channels.
+
+    event: its name; "message" is what onmessage of a page hears.
+    data: a text; anything else goes out as JSON.
+    channel: default is the setting REDIS_SSEQUEUE_CHANEL_NAME, else "sse".
+    Returns its id (int), for a list of channels a list of ids.  Raises
+    ValueError for a bad name, redis.exceptions.RedisError if it could not be
+    published, or if nobody knows whether it was.
+    """
+    return _send(*_call(event, data, channel))
+
+
+async def asend_event(event, data, channel=None):
+    """The same, awaited.  (A thread waits for Redis: an asyncio client would belong to one loop.)"""
+    return await sync_to_async(send_event, thread_sensitive=False)(event, data, channel)
+
+
+def send_event_on_commit(event, data, channel=None, using=None):
+    """send_event when the transaction is committed, and not at all if it is
+    rolled back; at once if there is none.  The event is made, and a mistake
+    told, now.  Returns nothing; a Redis that is away is logged, since what was
+    committed stays so."""
+    call = _call(event, data, channel)
+
+    def send():
+        try:
+            _send(*call)
+        except RedisError as err:
+            log.error("an event was not published after the commit: %s", err)
+
+    transaction.on_commit(send, using=using)

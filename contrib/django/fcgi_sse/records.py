@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: ISC
+"""Records of sessions in Redis: which channels the streams of a session may read.
+
+    sse:session:DIGEST   {"user": …, "channels": […]}, with a TTL.  DIGEST is the
+                         SHA-256 of the session cookie's value.  Who changes it
+                         publishes on the channel of the same name afterwards.
+    sse:over:DIGEST      it ended a moment ago: a request that began before must
+                         not write it again
+    sse:user:PK          sorted set of the digests of a user, by their expiry
+    sse:login:ID         the same for one login with signed cookies, whose value
+                         changes at each save; ID stands in the records
+
+A Redis that is away never fails a page: one warning, and what had to be ended
+is ended when it is back.
+"""
+import collections
+import functools
+import hashlib
+import json
+import logging
+import threading
+import time
+
+from redis.exceptions import RedisError
+
+from . import conf
+from .redis_client import client
+
+log = logging.getLogger("fcgi_sse")
+
+OVER_S = 60
+RETRY_S = 5  # a Redis that is away is asked again after this
+# An older value of a signed cookie: the streams that were opened with it go on.
+# They end within fcgi-sse's --max-lifetime and come back with the newer one.
+OLDER_S = 7200
+
+PAYLOAD = "0 0 p\n"  # recorders leave a message alone that begins like a record
+
+# KEYS  1 record  2 mark that it is over  3 an older record that is left to
+#       expire (or the record itself: none)  4... sorted sets that find it
+# ARGV  1 JSON  2 its milliseconds, or "": those that it has
+#       3 digest  4 "1": whatever the mark says  5 milliseconds of the older
+WRITE = """
+if ARGV[4] == '1' then
+    redis.call('DEL', KEYS[2])
+elseif redis.call('EXISTS', KEYS[2]) == 1 then
+    return 'OVER'
+end
+local old, ms = redis.call('GET', KEYS[1]), tonumber(ARGV[2])
+if not ms then
+    ms = redis.call('PTTL', KEYS[1])
+    if not old or ms < 0 then
+        return 'MISSING'
+    elseif old == ARGV[1] then
+        return 'SAME'
+    end
+end
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local function text(n)
+    return string.format('%.0f', n)
+end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', text(ms))
+if KEYS[3] ~= KEYS[1] and redis.call('PTTL', KEYS[3]) > tonumber(ARGV[5]) then
+    redis.call('PEXPIRE', KEYS[3], ARGV[5])
+end
+for i = 4, #KEYS do
+    redis.call('ZADD', KEYS[i], text(now + ms), ARGV[3])
+    redis.call('ZREMRANGEBYSCORE', KEYS[i], '-inf', text(now))
+    if redis.call('PTTL', KEYS[i]) < ms then
+        redis.call('PEXPIRE', KEYS[i], text(ms))
+    end
+end
+if old ~= ARGV[1] then
+    redis.call('PUBLISH', KEYS[1], '""" + PAYLOAD.replace("\n", "\\n") + """')
+end
+return 'WRITTEN'
+"""
+
+
+@functools.lru_cache(maxsize=None)
+def _write_script():
+    return client().register_script(WRITE)
+
+
+def digest(cookie):
+    return hashlib.sha256(cookie.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def key(kind, name):
+    return "%s%s:%s" % (conf.prefix(), kind, name)
+
+
+# --- Redis, or the time without it
+
+class _Link:
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.retry_at = 0  # of the monotonic clock; 0: all is well
+        self.owed = collections.deque(maxlen=10000)
+
+    def call(self, do):
+        """(True, what do() returns), or (False, None) while Redis is away."""
+        if time.monotonic() < self.retry_at:
+            return False, None
+        try:
+            self._pay()
+            result = do()
+        except RedisError as err:
+            with self.lock:
+                was_well, self.retry_at = not self.retry_at, time.monotonic() + RETRY_S
+            if was_well:
+                log.warning("Redis is away; until it is back, no stream follows its session: %s", err)
+            return False, None
+        if self.retry_at:
+            self.retry_at = 0
+            log.info("Redis is back")
+        return True, result
+
+    def owe(self, do):
+        """Do it now, or when Redis is back."""
+        if not self.call(do)[0]:
+            self.owed.append(do)
+
+    def _pay(self):
+        while self.owed:
+            try:
+                do = self.owed.popleft()
+            except IndexError:  # another thread
+                return
+            try:
+                do()
+            except RedisError:
+                self.owed.appendleft(do)
+                raise
+
+
+link = _Link()
+
+
+# --- writing
+
+def write(name, record, *, user, seconds=None, force=False, older=None):
+    """Write the record (a dict) of a digest.
+
+    user: primary key.  seconds: until it expires; None: it keeps its expiry.
+    force: also if it was ended a moment ago.  older: digest of the cookie's
+    former value, if that goes on.
+    Returns "WRITTEN", "SAME", "OVER", "MISSING" (there is none whose expiry
+    could be kept), or None: Redis is away.
+    """
+    keys = [key("session", name), key("over", name), key("session", older or name), key("user", user)]
+    if "login" in record:
+        keys.append(key("login", record["login"]))
+    args = [dumps(record), "" if seconds is None else int(seconds * 1000), name, "1" if force else "", OLDER_S * 1000]
+    done, answer = link.call(lambda: _write_script()(keys=keys, args=args, client=client()))
+    return answer.decode() if done else None
+
+
+def dumps(record):
+    return json.dumps(record, ensure_ascii=False, separators=(",", ":"))
+
+
+def read(name):
+    """The record of a digest as a dict, or None."""
+    return _loads(link.call(lambda: client().get(key("session", name)))[1])
+
+
+def _loads(text):
+    try:
+        record = json.loads(text)
+    except (TypeError, ValueError):
+        return None
+    return record if isinstance(record, dict) else None
+
+
+# --- ending
+
+def _end(names, *, is_over=True):
+    if not names:
+        return
+    pipe = client().pipeline(transaction=True)
+    for name in names:
+        if is_over:
+            pipe.set(key("over", name), "", ex=OVER_S)
+        pipe.delete(key("session", name))
+    for name in names:
+        pipe.publish(key("session", name), PAYLOAD)
+    pipe.execute()
+
+
+def _members(set_):
+    return [name.decode() for name in client().zrange(set_, 0, -1)]
+
+
+def _end_with_its_login(name):
+    record = _loads(client().get(key("session", name))) or {}
+    others = _members(key("login", record["login"])) if "login" in record else []
+    _end(list(dict.fromkeys([name, *others])))
+
+
+def _end_of_user(pk, is_over):
+    _end(_members(key("user", pk)), is_over=is_over)
+
+
+def end(name):
+    """The session of this digest is over: its streams end at once, on every host."""
+    link.owe(lambda: _end_with_its_login(name))
+
+
+def end_if_there(name):
+    """The same for one that probably has no record.  Returns False while Redis is away."""
+    done, found = link.call(lambda: client().exists(key("session", name)))
+    if found:
+        end(name)
+    return done
+
+
+def end_session(session_key):
+    """End the streams of a session that was deleted behind its owner's back
+    (Session.objects.filter(…).delete())."""
+    end(digest(session_key))
+
+
+def end_streams(user, *, is_over=True):
+    """End all streams of a user (or primary key), on every host.  The sessions
+    are not touched: for a minute no stream opens in them, then the next
+    request gives those that are still good their channels back."""
+    pk = getattr(user, "pk", user)
+    link.owe(lambda: _end_of_user(pk, is_over))
+
+
+def position(name):
+    """(the newest event's id, has this digest a record?), or (None, True) while Redis is away."""
+    keys = [conf.prefix() + "clock"] + ([key("session", name)] if name else [])
+    done, found = link.call(lambda: client().mget(keys))
+    if not done:
+        return None, True
+    return int(found[0] or 0), found[-1] is not None
+
+
+def current_id():
+    """The id of the newest event, 0 if there is none, None while Redis is away:
+    where a page stands that reads its data from now on."""
+    return position(None)[0]

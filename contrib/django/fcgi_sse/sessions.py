@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: ISC
+"""After each response: does the record of its session say what it should?"""
+import collections
+import json
+import logging
+import secrets
+import threading
+import time
+
+from django.conf import settings
+from django.contrib import auth
+from django.contrib.sessions.backends import signed_cookies
+from django.core.signals import setting_changed
+from django.utils import timezone
+from django.utils.crypto import constant_time_compare
+
+try:
+    from django.core.signing import b62_decode
+except ImportError:  # Django 3.2
+    from django.utils.baseconv import base62
+    b62_decode = base62.decode
+
+from . import conf, names, records
+
+log = logging.getLogger("fcgi_sse")
+
+CHECK_S = 60  # how often a request that changes nothing asks Redis
+RECENT = 10000  # sessions
+
+# What this process knows to be in Redis: the record's JSON (None: none), until
+# when on the monotonic clock, when it was looked at, the login of signed cookies.
+Known = collections.namedtuple("Known", "json until at login")
+
+
+class _Recent:
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.of = collections.OrderedDict()
+
+    def get(self, name):
+        return self.of.get(name)
+
+    def put(self, name, known):
+        with self.lock:
+            self.of[name] = known
+            self.of.move_to_end(name)
+            while len(self.of) > RECENT:
+                self.of.popitem(last=False)
+
+    def forget(self, name=None):
+        with self.lock:
+            if name is None:
+                self.of.clear()
+            else:
+                self.of.pop(name, None)
+
+
+recent = _Recent()
+setting_changed.connect(lambda **_: recent.forget(), weak=False, dispatch_uid="fcgi_sse.recent")
+
+_warned = set()
+
+
+def _warn_once(sentence, *args):
+    text = sentence % args
+    if text not in _warned and len(_warned) < 1000:
+        _warned.add(text)
+        log.warning("%s", text)
+
+
+# --- what it should be
+
+def _user(request):
+    """The session's user, or None.  Not request.user: that may be a token's, and
+    loading it this late could rotate the session when the cookie is out already."""
+    session = request.session
+    pk, path = session.get(auth.SESSION_KEY), session.get(auth.BACKEND_SESSION_KEY)
+    if pk is None or path not in settings.AUTHENTICATION_BACKENDS:
+        return None
+    user = getattr(request, "_cached_user", None)  # saves a query where request.user was looked at
+    if user is None or user.pk is None or user._meta.pk.value_to_string(user) != pk:
+        user = auth.load_backend(path).get_user(auth.get_user_model()._meta.pk.to_python(pk))
+        verify = getattr(user, "get_session_auth_hash", None)
+        if verify and not constant_time_compare(session.get(auth.HASH_SESSION_KEY) or "", verify()):
+            return None
+    return user
+
+
+def _channels(request):
+    prefix = conf.prefix()
+    wanted = conf.channels_callable()(request)
+    channels = []
+    for name in sorted(wanted) if isinstance(wanted, (set, frozenset)) else wanted:
+        error = names.channel_error(name, prefix)
+        if error:
+            _warn_once("'%s' is no channel for its user: the name %s", name, error)
+        elif name not in channels:
+            channels.append(name)
+    return channels
+
+
+def wanted_record(request):
+    """(primary key, record) of the session's user, or (None, None): no stream."""
+    user = _user(request)
+    if user is None:
+        return None, None
+    request.user = user  # the response is made: only FCGI_SSE_CHANNELS sees it
+    try:
+        channels = _channels(request)
+    except Exception:
+        log.exception("FCGI_SSE_CHANNELS failed: the session has no channels")
+        return None, None
+    if not channels:
+        return None, None
+    return user.pk, {"user": user.get_username(), "channels": channels}
+
+
+def _seconds_left(session, cookie):
+    """Of a session that this response has not saved."""
+    model = getattr(session, "model", None)
+    if model is not None:  # db, cached_db
+        date = model.objects.filter(session_key=cookie).values_list("expire_date", flat=True).first()
+        return 0 if date is None else (date - timezone.now()).total_seconds()
+    if isinstance(session, signed_cookies.SessionStore):
+        age = min(session.get_expiry_age(), settings.SESSION_COOKIE_AGE)
+        return b62_decode(cookie.rsplit(":", 2)[1]) + age - time.time()
+    return session.get_expiry_age()  # at most: the others do not tell
+
+
+# --- what it is
+
+def _login(name):
+    known = recent.get(name)
+    if known and known.login:
+        return known.login
+    return (records.read(name) or {}).get("login")
+
+
+def _go_on(old, record):
+    """The cookie of a login changed its value: that login, if it was the same user's."""
+    before = records.read(old)
+    return before.get("login") if before and before.get("user") == record["user"] else None
+
+
+def _cookies(request, response):
+    """(the session cookie that came, the one that the browser has from now on, was it sent?)"""
+    name = settings.SESSION_COOKIE_NAME
+    old, sent = request.COOKIES.get(name) or None, response.cookies.get(name)
+    if sent is None:
+        return old, old, False
+    is_deleted = sent["max-age"] != "" and int(sent["max-age"]) <= 0
+    return old, None if is_deleted else sent.value or None, True
+
+
+def follow(request, response, started):
+    """started: when the request came, on the monotonic clock."""
+    session = getattr(request, "session", None)
+    if session is None:
+        return
+    old, new, was_sent = _cookies(request, response)
+    if not was_sent and session.modified:
+        return  # it could not be saved
+    name = records.digest(new) if new else None
+    known, now = recent.get(name), time.monotonic()
+    is_due = known is None or now - known.at >= CHECK_S
+    if old == new and (new is None or not (is_due or was_sent or session.accessed)):
+        return
+    pk, record = wanted_record(request) if new else (None, None)
+    is_signed = isinstance(session, signed_cookies.SessionStore)
+    older = None
+    if old != new and old:
+        login = _go_on(records.digest(old), record) if is_signed and record else None
+        recent.forget(records.digest(old))
+        if login:
+            older, record["login"] = records.digest(old), login
+        else:
+            records.end(records.digest(old))
+    if new is None:
+        return
+    if record is None:
+        if (is_due or known.json is not None) and records.end_if_there(name):
+            recent.put(name, Known(None, 0, now, None))
+        return
+    if is_signed and "login" not in record:
+        record["login"] = old == new and _login(name) or secrets.token_hex(8)
+    _write(session, name, new, pk, record, older, known, now, is_due, was_sent, old != new, started)
+
+
+def _write(session, name, cookie, pk, record, older, known, now, is_due, was_sent, is_new, started):
+    text, seconds = json.dumps(record), session.get_expiry_age() if was_sent else None
+    if known and not is_due and known.json == text and (
+            not was_sent or -1 < now + seconds - known.until < min(CHECK_S, seconds / 10)):
+        return
+    if not is_new and now - started > records.OVER_S / 2:
+        return  # the session may have ended meanwhile; the next request looks
+    status = records.write(name, record, user=pk, seconds=seconds, force=is_new, older=older)
+    if status == "MISSING":
+        seconds = _seconds_left(session, cookie)
+        if seconds > 0:
+            status = records.write(name, record, user=pk, seconds=seconds, older=older)
+    if status in ("WRITTEN", "SAME"):
+        until = known.until if seconds is None and known else now + (seconds or 0)
+        recent.put(name, Known(text, until, now, record.get("login")))

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: ISC
+"""A user who is deactivated, deleted or renamed, or has a new password: the
+streams of all of that user's sessions end when it is committed."""
+import functools
+
+from django.apps import apps
+from django.contrib.auth import get_user_model
+from django.db import transaction
+from django.db.models.signals import post_delete, post_save, pre_save
+
+from . import records
+
+
+def _watched():
+    model = get_user_model()
+    names = {field.name for field in model._meta.concrete_fields}
+    return [name for name in ("password", "is_active", model.USERNAME_FIELD) if name in names]
+
+
+def _before(sender, instance, raw, using, update_fields, **_):
+    fields = [f for f in _watched() if update_fields is None or f in update_fields]
+    instance._fcgi_sse_before = None
+    if fields and not raw and not instance._state.adding:
+        instance._fcgi_sse_before = sender._base_manager.using(using).filter(pk=instance.pk).values(*fields).first()
+
+
+def _after(sender, instance, using, **_):
+    before = instance.__dict__.pop("_fcgi_sse_before", None) or {}
+    changed = {name for name, value in before.items() if name in instance.__dict__ and getattr(instance, name) != value}
+    if not changed or changed == {"is_active"} and instance.is_active:
+        return
+    # a new name leaves the sessions good: their next request writes it
+    is_over = changed != {instance.USERNAME_FIELD}
+    transaction.on_commit(functools.partial(records.end_streams, instance.pk, is_over=is_over), using=using)
+
+
+def _deleted(sender, instance, using, **_):
+    transaction.on_commit(functools.partial(records.end_streams, instance.pk), using=using)
+
+
+def connect():
+    # With their senders: a receiver of every post_delete would slow all deletes.
+    for model in apps.get_models(include_auto_created=False):
+        if issubclass(model, get_user_model()):
+            for signal, receiver in ((pre_save, _before), (post_save, _after), (post_delete, _deleted)):
+                signal.connect(receiver, sender=model, dispatch_uid="fcgi_sse.%s" % receiver.__name__)
