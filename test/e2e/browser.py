@@ -227,7 +227,7 @@ http {
 	client_body_temp_path %(folder)s/bare-body; proxy_temp_path %(folder)s/bare-proxy;
 	fastcgi_temp_path %(folder)s/bare-fcgi; uwsgi_temp_path %(folder)s/bare-uwsgi;
 	scgi_temp_path %(folder)s/bare-scgi;
-	types { text/html html; application/javascript js; }
+	types { text/html html; text/css css; application/javascript js; }
 	server {
 		listen 127.0.0.1:%(port)d;
 		location /sse/ {
@@ -237,7 +237,7 @@ http {
 			fastcgi_read_timeout 1h;
 		}
 		location /static/ { alias %(site)s/; }
-		location /upstream/ { proxy_pass http://127.0.0.1:%(upstream)d; proxy_buffering off; }
+		location ~ ^/(upstream|publish)/ { proxy_pass http://127.0.0.1:%(upstream)d; proxy_buffering off; }
 	}
 }
 """
@@ -250,12 +250,12 @@ server.modules = ( "mod_alias", "mod_setenv", "mod_fastcgi", "mod_proxy", "mod_a
 accesslog.filename = "%(folder)s/bare-access.log"
 server.stream-response-body = 2
 server.upload-dirs = ( "%(folder)s" )
-mimetype.assign = ( ".html" => "text/html", ".js" => "text/javascript" )
+mimetype.assign = ( ".html" => "text/html", ".css" => "text/css", ".js" => "text/javascript" )
 alias.url = ( "/static/" => "%(site)s/" )
 setenv.add-environment = ( "SSE_ALLOW" => "*" )
 fastcgi.server = ( "/sse/" => (( "socket" => "%(socket)s", "check-local" => "disable",
     "disable-time" => 0, "tcp-fin-propagate" => "enable" )))
-$HTTP["url"] =^ "/upstream/" {
+$HTTP["url"] =~ "^/(upstream|publish)/" {
     proxy.server = ( "" => (( "host" => "127.0.0.1", "port" => %(upstream)d )) )
 }
 """
@@ -263,7 +263,7 @@ $HTTP["url"] =^ "/upstream/" {
 
 class BareServer(WebServer):
     """A set-up by somebody who has not read ours: an error of the back end
-    reaches the browser as it is.  /upstream/ goes to a server of the test."""
+    reaches the browser as it is.  /upstream/ and /publish/ go to a server of the test."""
 
     path = "/sse/"
 
@@ -301,7 +301,7 @@ class Upstream:
                 upstream.requests.append((self.command, self.path, dict(self.headers)))
                 upstream.answers[path](self)
 
-            do_HEAD = do_GET
+            do_HEAD = do_POST = do_OPTIONS = do_GET
 
             def log_message(self, *_):
                 pass
