@@ -128,6 +128,11 @@ answer(struct client *cl, const struct config *cfg, enum admission admission)
 	else if (has_large_body)
 		result = refuse(cl, &req, NULL, HTTP_CONTENT_TOO_LARGE,
 		    "a stream is asked for without a body", false);
+	else if (admission != ADMISSION_OPEN || stream_is_stopping())
+		result = send_away(cl, &req, NULL,
+		    admission == ADMISSION_FULL
+			? "all streams are taken just now"
+			: "the server is being restarted");
 	else if ((status = read_session(&ses, &req, &limits, cfg)) ==
 		 HTTP_UNAVAILABLE)
 		result = send_away(cl, &req, &ses,
@@ -137,11 +142,6 @@ answer(struct client *cl, const struct config *cfg, enum admission admission)
 		    cl, &req, &ses, status, ses.error, ses.is_misconfigured);
 	else if (req.method == METHOD_HEAD || req.method == METHOD_OPTIONS)
 		result = answer_without_stream(cl, &req, &ses);
-	else if (admission != ADMISSION_OPEN || stream_is_stopping())
-		result = send_away(cl, &req, &ses,
-		    admission == ADMISSION_FULL
-			? "all streams are taken just now"
-			: "the server is being restarted");
 	else
 		result = stream_run(cl, cfg, &req, &limits, &ses);
 	session_close(&ses);
@@ -293,12 +293,17 @@ prepare(struct config *cfg, int inherited_fd, char *error, size_t error_size,
 	if (log_open(cfg->log, cfg->debug) == -1) {
 		snprintf(error, error_size, "cannot open the log %.120s: %s",
 		    cfg->log, strerror(errno));
-		return -1;
+		if (inherited_fd == -1)
+			return -1;
+		log_error("%s; logging to stderr", error);
 	}
 	*code = EX_NOINPUT;
 	if (config_read_password(cfg) == -1) {
 		snprintf(error, error_size, "%s", cfg->error);
-		return -1;
+		if (inherited_fd == -1)
+			return -1;
+		/* a server that runs is not ended for this */
+		log_error("%s; going on without", error);
 	}
 	return fd;
 }

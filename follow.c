@@ -138,6 +138,33 @@ pass_before_take(
 	return CLIENT_OK;
 }
 
+/*
+ * A recorder records only what came behind its own announcement.  So what was
+ * passed on before a new one's cannot come again, and an equal message that
+ * does is another one.  (The same recorder, regaining its lease, may have kept
+ * a queue.)  payload: "0 0 r\nup ATTEMPT TOKEN", or another notice.
+ */
+static void
+hear_notice(struct follower *f, const struct sub_message *m)
+{
+	static const char up[] = "0 0 r\nup ";
+	const char *token;
+	size_t len;
+
+	if (m->payload_len < sizeof(up) ||
+	    memcmp(m->payload, up, sizeof(up) - 1) != 0)
+		return;
+	token = (const char *)memrchr(m->payload, ' ', m->payload_len) + 1;
+	len = m->payload_len - (size_t)(token - m->payload);
+	if (len >= sizeof(f->recorder) ||
+	    (strlen(f->recorder) == len &&
+		memcmp(f->recorder, token, len) == 0))
+		return;
+	memcpy(f->recorder, token, len);
+	f->recorder[len] = '\0';
+	recent_free(&f->recent);
+}
+
 enum take_result {
 	TAKE_OK,
 	TAKE_FAILED,
@@ -158,6 +185,8 @@ take_once(struct follower *f, uint64_t highest, const struct cursor *start)
 			return TAKE_FAILED;
 		if (kind == SUB_NONE)
 			redis_sub_fill(f->sub);
+		else if (kind == SUB_NOTICE)
+			hear_notice(f, &m);
 		else if (pass_before_take(f, kind, &m) == CLIENT_GONE)
 			return TAKE_CLIENT_GONE;
 	}
@@ -201,12 +230,19 @@ replay(struct follower *f)
 		if (put_record(f, channel, &rec) == CLIENT_GONE)
 			return CLIENT_GONE;
 	}
+	if (reached == 0) /* nothing but junk: it would come again for ever */
+		f->taken.has_more = false;
 	for (i = 0; i < n; i++) {
+		/* what is gone before a channel's oldest is said once */
+		const uint64_t at = f->found[i].oldest_prev > reached
+					? f->found[i].oldest_prev
+					: reached;
+
 		if (!f->taken.has_more) {
 			f->positions[i].id = f->found[i].last;
 			f->positions[i].is_exact = true;
-		} else if (f->positions[i].id < reached) {
-			f->positions[i].id = reached;
+		} else if (f->positions[i].id < at) {
+			f->positions[i].id = at;
 			f->positions[i].is_exact = false;
 		}
 	}
@@ -242,26 +278,46 @@ schedule_another_try(struct follower *f)
 	    clock_now_ms() + clock_random(f->again_ms / 2, f->again_ms);
 }
 
+/* A replica may be behind for a moment: until the next check. */
+static bool
+lags_behind(struct follower *f)
+{
+	int64_t now = clock_now_ms();
+
+	if (!f->taken.is_replica)
+		return false;
+	if (f->lag_until_ms == 0)
+		f->lag_until_ms = now + (int64_t)f->cfg->heartbeat_s * 700;
+	return now < f->lag_until_ms;
+}
+
 /* Did the store go back behind what this stream has seen of it? */
 static bool
 store_went_back(struct follower *f)
 {
 	const struct take *t = &f->taken;
-	bool was_lagging = f->is_lagging, back = f->went_back;
-	size_t i;
+	bool back = f->went_back, new_epoch = t->epoch != f->seen_epoch;
+	struct record rec;
+	size_t i, channel;
 
 	f->went_back = false;
-	f->is_lagging = false;
-	if (t->clock < f->seen_clock) {
-		f->is_lagging = t->is_replica && !was_lagging;
-		return !f->is_lagging;
-	}
-	if (f->seen_clock > 0 && (t->epoch == 0 || t->epoch > f->seen_clock))
+	f->seen_epoch = t->epoch;
+	if (t->clock < f->seen_clock)
+		return !lags_behind(f);
+	f->lag_until_ms = 0;
+	if (f->seen_clock > 0 && new_epoch &&
+	    (t->epoch == 0 || t->epoch > f->seen_clock))
 		return true;
 	/* 0: forgotten after 30 quiet days, and nothing to go back to */
 	for (i = 0; i < f->channels->n; i++)
 		back |= f->positions[i].is_exact && f->found[i].last > 0 &&
 			f->found[i].last < f->positions[i].id;
+	/* or newer events came before this stream could look */
+	for (i = 0; i < t->nrecords && !back; i++)
+		if (redis_sub_taken(f->sub, i, &channel, &rec) == 0)
+			back = f->positions[channel].is_exact &&
+			       rec.id > f->positions[channel].id &&
+			       rec.prev < f->positions[channel].id;
 	return back;
 }
 
@@ -362,7 +418,9 @@ follow_catch_up(struct follower *f, const struct resume *r)
 		f->positions[i].id = r->floor;
 	f->is_open = true;
 	f->floor = r->floor;
-	f->is_lagging = r->is_lagging;
+	f->seen_epoch = f->taken.epoch;
+	if (r->is_lagging)
+		lags_behind(f);
 	f->seen_clock = r->is_lagging ? r->floor : f->taken.clock;
 	if ((result = replay(f)) != CLIENT_OK)
 		return result;
@@ -383,11 +441,9 @@ pass_record(struct follower *f, size_t channel, const struct record *rec)
 {
 	const struct position *p = &f->positions[channel];
 
-	if (rec->id <= p->id)
-		return CLIENT_OK; /* the take had it already */
-	if (rec->prev != p->id) {
+	if (rec->prev != p->id || rec->id <= p->id) {
 		/* newer: one was missed.  older: the store went back */
-		f->went_back = rec->prev < p->id;
+		f->went_back = rec->prev < p->id || rec->id <= p->id;
 		return follow_take(f);
 	}
 	return put_record(f, channel, rec);
@@ -409,6 +465,7 @@ follow_pass(struct follower *f)
 			result = pass_plain(f, &m);
 			break;
 		case SUB_NOTICE:
+			hear_notice(f, &m);
 			result = follow_take(f);
 			break;
 		case SUB_CLOSED:

@@ -30,10 +30,13 @@ struct follower {
 	bool *is_concerned;	     /* likewise, by a reset */
 	struct take taken;
 	struct recent recent;
-	uint64_t floor;	      /* records at or below are not the client's */
-	uint64_t seen_clock;  /* the newest id that this store has shown */
+	uint64_t floor;	     /* records at or below are not the client's */
+	uint64_t seen_clock; /* the newest id that this store has shown */
+	uint64_t seen_epoch; /* its first id, at the last take */
+	int64_t
+	    lag_until_ms; /* a replica may be behind until then; 0: it is not */
+	char recorder[40];    /* token of the last one heard to come */
 	bool is_open;	      /* the header is out: events may follow */
-	bool is_lagging;      /* a replica was behind at the last take */
 	bool went_back;	      /* a record showed that the store did */
 	bool checks_torn;     /* the coming take follows a torn one */
 	bool session_changed; /* the last take found another record, or none */

@@ -98,10 +98,17 @@ publish_error_passes(const char *text)
 		"MISCONF", "MASTERDOWN", "NOREPLICAS", "BUSY", "TRYAGAIN",
 		"CLUSTERDOWN", "NOSCRIPT" };
 	size_t i, len = strcspn(text, " ");
+	const char *at;
 
 	for (i = 0; i < sizeof(passing) / sizeof(passing[0]); i++)
 		if (strlen(passing[i]) == len &&
 		    strncmp(text, passing[i], len) == 0)
+			return 1;
+	/* Redis before 7 wraps an error within a script: "ERR Error running
+	 * script ...: -OOM command not allowed ..." */
+	for (i = 0; i < sizeof(passing) / sizeof(passing[0]); i++)
+		if ((at = strstr(text, passing[i])) != NULL && at > text &&
+		    at[-1] == '-')
 			return 1;
 	return 0;
 }

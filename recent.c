@@ -19,13 +19,17 @@ hash_of(size_t channel, const char *p, size_t len)
 }
 
 static void
+drop_oldest(struct recent *r)
+{
+	r->first = (r->first + 1) % RECENT_MAX;
+	r->n--;
+}
+
+static void
 drop_old(struct recent *r, int64_t now_ms)
 {
-	while (r->n > 0 &&
-	       (r->n == RECENT_MAX || r->frames[r->first].until_ms <= now_ms)) {
-		r->first = (r->first + 1) % RECENT_MAX;
-		r->n--;
-	}
+	while (r->n > 0 && r->frames[r->first].until_ms <= now_ms)
+		drop_oldest(r);
 }
 
 void
@@ -38,6 +42,8 @@ recent_add(
 	    (r->frames = calloc(RECENT_MAX, sizeof(*r->frames))) == NULL)
 		return;
 	drop_old(r, now_ms);
+	if (r->n == RECENT_MAX)
+		drop_oldest(r);
 	f = &r->frames[(r->first + r->n++) % RECENT_MAX];
 	f->hash = hash_of(channel, p, len);
 	f->until_ms = now_ms + RECENT_MS;
@@ -51,8 +57,11 @@ recent_take(
 	uint64_t hash;
 	size_t i;
 
-	if (r->n == 0)
+	drop_old(r, now_ms);
+	if (r->n == 0) {
+		recent_free(r); /* live mode is over, and with it the ring */
 		return false;
+	}
 	hash = hash_of(channel, p, len);
 	for (i = 0; i < r->n; i++) {
 		f = &r->frames[(r->first + i) % RECENT_MAX];

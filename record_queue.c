@@ -56,6 +56,8 @@ struct record_queue {
 	bool is_active;		/* as the subscription heard */
 	bool must_rewind;	/* send again from the head */
 	bool is_ready;
+	bool is_asking;	     /* for the lease; the answer is due */
+	int64_t answered_ms; /* when the last answer came */
 	bool is_overflowing, is_failing;
 	int64_t renew_due_ms, resume_due_ms, alive_ms;
 	uint64_t ndropped;
@@ -122,7 +124,12 @@ record_queue_put(struct record_queue *q, const char *channel,
 		q->is_overflowing = true;
 		return;
 	}
-	q->is_overflowing = false;
+	if (q->is_overflowing && q->bytes < QUEUE_BYTES_MAX / 2) {
+		q->is_overflowing = false;
+		log_warn("the queue has room again; %llu plain messages were "
+			 "not recorded since the start",
+		    (unsigned long long)q->ndropped);
+	}
 	it->next = NULL;
 	it->frame_len = frame_len;
 	it->channel_len = channel_len;
@@ -147,7 +154,7 @@ disconnect(struct record_queue *q)
 	redis_conn_close(q->conn);
 	q->conn = NULL;
 	q->nexpected = q->expect_first = 0;
-	q->has_lease = false;
+	q->has_lease = q->is_asking = false;
 	q->renew_due_ms = clock_now_ms() + AGAIN_MS;
 }
 
@@ -185,9 +192,12 @@ append_lease(struct record_queue *q, const char *verb, const char *token)
 static void
 ask_for_lease(struct record_queue *q, const char *verb)
 {
-	if (append_lease(q, verb, q->token) == 0)
-		expect(q,
-		    strcmp(verb, "renew") == 0 ? EXPECT_RENEW : EXPECT_ACQUIRE);
+	bool renews = strcmp(verb, "renew") == 0;
+
+	if (append_lease(q, verb, q->token) == 0) {
+		expect(q, renews ? EXPECT_RENEW : EXPECT_ACQUIRE);
+		q->is_asking = !renews;
+	}
 	q->renew_due_ms = clock_now_ms() + LEASE_RENEW_MS;
 }
 
@@ -424,12 +434,14 @@ read_answers(struct record_queue *q)
 			lose_connection(q);
 			return;
 		}
+		q->answered_ms = clock_now_ms();
 		what = q->expected[q->expect_first];
 		q->expect_first = (q->expect_first + 1) % EXPECT_MAX;
 		q->nexpected--;
 		if (what == EXPECT_ITEM) {
 			read_item(q, &a);
 		} else if (what == EXPECT_ACQUIRE) {
+			q->is_asking = false;
 			read_acquire(q, &a);
 		} else if (a.kind != ANSWER_NUMBER || a.number != 1) {
 			q->has_lease = false;
@@ -498,8 +510,12 @@ keep_lease(struct record_queue *q)
 {
 	int64_t now = clock_now_ms();
 
-	if (now < q->renew_due_ms || q->nexpected > INFLIGHT_MAX)
+	if (now < q->renew_due_ms)
 		return;
+	if (q->is_asking || q->nexpected > INFLIGHT_MAX) { /* Redis hangs */
+		q->renew_due_ms = now + LEASE_RENEW_MS;
+		return;
+	}
 	if (q->has_lease)
 		ask_for_lease(q, "renew");
 	else if (now - q->alive_ms > LEASE_SILENCE_MS)
@@ -553,6 +569,12 @@ record_queue_finish(struct record_queue *q, int64_t deadline_ms)
 	for (n = q->nexpected + 1; n > 0; n--)
 		if (redis_conn_wait(q->conn, &a) == ANSWER_BROKEN)
 			return;
+}
+
+int64_t
+record_queue_answered_ms(const struct record_queue *q)
+{
+	return q->answered_ms;
 }
 
 const char *

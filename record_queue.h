@@ -63,6 +63,9 @@ void record_queue_finish(struct record_queue *q, int64_t deadline_ms);
 /* Has Redis said who holds the lease? */
 bool record_queue_is_ready(const struct record_queue *q);
 
+/* When Redis last answered on the publishing connection; 0: never. */
+int64_t record_queue_answered_ms(const struct record_queue *q);
+
 const char *record_queue_error(const struct record_queue *q);
 
 #endif

@@ -26,6 +26,9 @@
 #define AGAIN_LEAST_MS 100
 #define AGAIN_MOST_MS 2000
 #define FINISH_MS 2000 /* to record what was heard, at the end */
+#define PING_MS 1000   /* how often the subscription must show that it lives */
+#define DEAF_MS 4000   /* it is dead if it is silent for so long while */
+#define ANSWER_MS 1500 /* the other connection answered within this */
 #define READS_MAX 64   /* of 16 KiB, before the queue gets its turn */
 
 static volatile sig_atomic_t stop_requested;
@@ -39,6 +42,7 @@ struct recorder {
 	const char *patterns[RECORD_PATTERNS_MAX];
 	size_t lens[RECORD_PATTERNS_MAX], npatterns;
 	sigset_t while_waiting;
+	int64_t heard_ms, ping_due_ms;
 	int ready_fd;
 };
 
@@ -203,6 +207,7 @@ read_subscription(struct recorder *r)
 	for (i = 0; i < READS_MAX; i++) {
 		if (poll(&pfd, 1, 0) <= 0)
 			return 0;
+		r->heard_ms = clock_now_ms();
 		if (redis_conn_fill(r->conn) == -1 || hear_all(r) == -1)
 			return -1;
 	}
@@ -211,7 +216,7 @@ read_subscription(struct recorder *r)
 
 /* PSUBSCRIBE the patterns, SUBSCRIBE what recorders say to each other. */
 static int
-subscribe(struct recorder *r)
+subscribe(struct recorder *r, char *error, size_t error_size)
 {
 	const char *words[RECORD_PATTERNS_MAX + 1] = { "PSUBSCRIBE" };
 	size_t lens[RECORD_PATTERNS_MAX + 1] = { 10 }, i;
@@ -227,13 +232,15 @@ subscribe(struct recorder *r)
 	if (redis_conn_append(r->conn, (int)r->npatterns + 1, words, lens) ==
 		-1 ||
 	    redis_conn_append(r->conn, 3, control, NULL) == -1 ||
-	    redis_conn_flush(r->conn) == -1)
+	    redis_conn_flush(r->conn) == -1) {
+		snprintf(error, error_size, "%s", redis_conn_error(r->conn));
 		return -1;
+	}
 	/* one confirmation for each; messages may come between */
 	for (i = 0; i < r->npatterns + 2;) {
 		redis_conn_wait(r->conn, &a);
 		if (a.kind != ANSWER_LIST) {
-			log_error("cannot subscribe: %s",
+			snprintf(error, error_size, "cannot subscribe: %s",
 			    a.kind == ANSWER_ERROR ? a.text
 						   : redis_conn_error(r->conn));
 			return -1;
@@ -284,13 +291,13 @@ open_all(struct recorder *r, const char *dead_token)
 		if (r->conn != NULL) {
 			if (dead_token[0] == '\0' && !is_failing)
 				warn_of_others(r, r->conn);
-			if (subscribe(r) == 0 &&
-			    record_queue_open(r->queue, dead_token) == 0)
-				return 0;
-			snprintf(error, sizeof(error), "%s",
-			    record_queue_error(r->queue)[0] != '\0'
-				? record_queue_error(r->queue)
-				: redis_conn_error(r->conn));
+			if (subscribe(r, error, sizeof(error)) == 0) {
+				if (record_queue_open(r->queue, dead_token) ==
+				    0)
+					return 0;
+				snprintf(error, sizeof(error), "%s",
+				    record_queue_error(r->queue));
+			}
 			redis_conn_close(r->conn);
 			r->conn = NULL;
 		}
@@ -306,6 +313,28 @@ open_all(struct recorder *r, const char *dead_token)
 		if (stop_requested)
 			return -1;
 	}
+}
+
+/*
+ * A connection may die without a word: a proxy between forgets it.  Then this
+ * recorder would keep its lease and hear nothing.  Redis that hangs is another
+ * matter: it answers on no connection.  Returns whether the subscription is
+ * dead.
+ */
+static bool
+is_deaf(struct recorder *r)
+{
+	static const char *const ping = "PING";
+	int64_t now = clock_now_ms();
+
+	if (now >= r->ping_due_ms) {
+		r->ping_due_ms = now + PING_MS;
+		if (redis_conn_append(r->conn, 1, &ping, NULL) == -1 ||
+		    redis_conn_flush(r->conn) == -1)
+			return true;
+	}
+	return now - r->heard_ms > DEAF_MS &&
+	       now - record_queue_answered_ms(r->queue) < ANSWER_MS;
 }
 
 static void
@@ -325,6 +354,7 @@ loop(struct recorder *r)
 	struct timespec ts;
 	int64_t wait_ms;
 
+	r->heard_ms = clock_now_ms();
 	while (!stop_requested) {
 		wait_ms = record_queue_due_ms(r->queue) - clock_now_ms();
 		if (wait_ms < 0)
@@ -340,6 +370,8 @@ loop(struct recorder *r)
 			return -1;
 		record_queue_work(r->queue, fds[1].revents != 0);
 		tell_ready(r);
+		if (is_deaf(r))
+			return -1;
 	}
 	return read_subscription(r);
 }

@@ -139,13 +139,20 @@ is_named(const struct buf *name, const char *wanted)
 	       memcmp(name->bytes, wanted, name->len) == 0;
 }
 
-static bool
-names_cursor(const struct buf *name)
+#define RANK_NONE 5
+
+/* The names that stand in for the header, the first non-empty one counts. */
+static size_t
+cursor_rank(const struct buf *name)
 {
-	return name->len > 0 && (is_named(name, "last_event_id") ||
-				    is_named(name, "lastEventId") ||
-				    is_named(name, "lastEventID") ||
-				    is_named(name, "Last-Event-ID"));
+	static const char *const names[] = { "last_event_id", "lastEventId",
+		"lastEventID", "Last-Event-ID" };
+	size_t i;
+
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (is_named(name, names[i]))
+			return i + 1;
+	return RANK_NONE;
 }
 
 static enum http_status
@@ -154,11 +161,13 @@ read_start(struct request *req, const struct buf *name, const struct buf *value)
 	enum cursor_kind kind =
 	    name->bytes[0] == 'l' ? CURSOR_LAST : CURSOR_SINCE;
 	uint64_t n;
+	uint64_t most = kind == CURSOR_LAST ? LAST_MAX : 1000000000;
 
 	if (value->len == 0 ||
-	    parse_u64(value->bytes, value->len, 1000000000, &n) == -1)
-		return refuse(req, HTTP_BAD_REQUEST, "%.*s must be a number",
-		    (int)name->len, name->bytes);
+	    parse_u64(value->bytes, value->len, most, &n) == -1)
+		return refuse(req, HTTP_BAD_REQUEST,
+		    "%.*s must be a number, at most %llu", (int)name->len,
+		    name->bytes, (unsigned long long)most);
 	/* a cursor is more exact than a start in the past: a browser that
 	 * comes back sends it along with the same query */
 	if (req->cursor.kind == CURSOR_NONE)
@@ -191,11 +200,10 @@ read_parameter(struct request *req, const struct buf *name,
 		return read_channels(req, value, limits);
 	if (is_named(name, "last") || is_named(name, "since"))
 		return read_start(req, name, value);
-	if (names_cursor(name) && value->len > 0 &&
-	    (req->cursor.kind == CURSOR_NONE ||
-		req->cursor.kind == CURSOR_LAST ||
-		req->cursor.kind == CURSOR_SINCE))
+	if (value->len > 0 && cursor_rank(name) < req->cursor_rank) {
+		req->cursor_rank = cursor_rank(name);
 		read_cursor(req, value->bytes, value->len);
+	}
 	if (is_named(name, "heartbeat") && value->len > 0) {
 		if (!is_named(value, "event"))
 			return refuse(req, HTTP_BAD_REQUEST,
@@ -254,8 +262,11 @@ request_parse(
 	    (status = read_method(req, env)) != HTTP_OK)
 		return status;
 	value = variable(env, "HTTP_LAST_EVENT_ID");
-	if (value != NULL && value[0] != '\0')
+	req->cursor_rank = RANK_NONE;
+	if (value != NULL && value[0] != '\0') {
+		req->cursor_rank = 0;
 		read_cursor(req, value, strlen(value));
+	}
 	value = variable(env, "QUERY_STRING");
 	return value != NULL ? read_query(req, value, limits) : HTTP_OK;
 }

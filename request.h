@@ -41,6 +41,8 @@ struct cursor {
 	uint64_t number; /* the id, N events, or N seconds */
 };
 
+#define LAST_MAX 10000 /* of ?last=N: Redis walks that far back at once */
+
 /* The longest query read; 64 names of 128 bytes, all escaped, fit. */
 #define QUERY_LEN_MAX 32768
 
@@ -48,6 +50,7 @@ struct request {
 	enum http_method method;
 	bool accepts_stream; /* Accept names text/event-stream */
 	bool wants_heartbeat_event;
+	size_t cursor_rank; /* of the name that gave it; 0 is the header */
 	struct cursor cursor;
 	struct channel_set asked; /* channels of the query; may be empty */
 

@@ -99,9 +99,9 @@ is_alive(const struct sockaddr_un *sun)
 
 	if (fd == -1)
 		return true;
-	/* EAGAIN: its backlog is full, so it lives */
+	/* EAGAIN: its backlog is full; EACCES: it is not ours to judge */
 	alive = connect(fd, (const struct sockaddr *)sun, sizeof(*sun)) == 0 ||
-		errno == EAGAIN;
+		(errno != ECONNREFUSED && errno != ENOENT);
 	close(fd);
 	return alive;
 }

@@ -65,7 +65,11 @@ stream_catch_stop(void)
 bool
 stream_is_stopping(void)
 {
-	return stop_requested != 0;
+	sigset_t pending;
+
+	/* it is blocked but while the stream waits */
+	return stop_requested != 0 || (sigpending(&pending) == 0 &&
+					  sigismember(&pending, SIGTERM) == 1);
 }
 
 /* --- the start ---------------------------------------------------------- */

@@ -49,7 +49,15 @@ for i = 6, #ARGV do
 		local tail = redis.call('LINDEX', history, -1)
 		last = tail and string.match(tail, '^%d+') or '0'
 	end
-	before[i] = { last, tonumber(m[2]) or 0, redis.call('LLEN', history) }
+	local bytes = tonumber(m[2])
+	if not bytes then
+		-- meta was lost, perhaps not the list
+		bytes = 0
+		for _, kept in ipairs(redis.call('LRANGE', history, 0, -1)) do
+			bytes = bytes + #kept
+		end
+	end
+	before[i] = { last, bytes }
 end
 
 local ids = {}
@@ -59,7 +67,7 @@ for i = 6, #ARGV do
 	local record = ids_text .. ' ' .. was[1] .. ' ' .. origin .. '\nid: ' ..
 		ids_text .. '\n' .. frame
 	redis.call('SET', clock_key, ids_text)
-	if not clock then
+	if not clock or redis.call('EXISTS', epoch_key) == 0 then
 		redis.call('SET', epoch_key, ids_text)
 		clock = ids_text
 	end

@@ -142,7 +142,7 @@ while #heap > 0 do
 	top[5] = top[5] + 1
 	if not top[4][top[5]] then
 		local ahead = math.floor(32768 / (#record + 1))
-		ahead = math.max(1, math.min(ahead, 64))
+		ahead = math.max(1, math.min(ahead, 16))
 		top[4] = redis.call('LRANGE', KEYS[3 + 2 * top[2]], top[3],
 			top[3] + ahead - 1)
 		top[5] = 1

@@ -3,7 +3,10 @@
 whatever happens to it; and live delivery where none listens."""
 import os
 import re
+import select
 import signal
+import socket
+import threading
 import time
 
 import pytest
@@ -363,4 +366,73 @@ def test_blanks_round_patterns(redis, start_fcgi_sse, loop):
     fcgi_sse = start_fcgi_sse(redis, "--record=a*, b*").expect_log(r"record")
     stream = loop.live(fcgi_sse, "b1")
     redis.publish("b1", "x")
+    assert stream.wait_data(1) == ["x"] and stream.events[0].id
+
+
+def test_equal_messages_when_a_recorder_starts(redis, start_fcgi_sse, loop):
+    """Equal plain messages before and after a recorder starts are all delivered: 20 of 20."""
+    fcgi_sse = start_fcgi_sse(redis, "--record=none")
+    stream = loop.live(fcgi_sse, "all")
+    for _ in range(10):
+        redis.publish("all", "tick")
+    stream.wait_data(10)
+    start_fcgi_sse(redis).expect_log(r"record")
+    loop.wait_for(lambda: redis.client.hget("sse:recorder", "token"), 5)
+    for _ in range(10):
+        redis.publish("all", "tick")
+    stream.wait_data(20)
+    loop.stays(lambda: len(stream.events) == 20, 1)
+
+
+class HalfDeafProxy:
+    """Passes Redis connections on; on demand says no more to a subscriber."""
+
+    def __init__(self, path, target):
+        self.path, self.target, self.mute = path, target, False
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(path)
+        self.listener.listen(64)
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                client = self.listener.accept()[0]
+            except OSError:
+                return
+            server = socket.socket(socket.AF_UNIX)
+            server.connect(self.target)
+            threading.Thread(target=self._pass, args=(client, server), daemon=True).start()
+
+    def _pass(self, client, server):
+        subscribes = False
+        while True:
+            for sock in select.select([client, server], [], [])[0]:
+                try:
+                    got = sock.recv(65536)
+                    subscribes |= sock is client and b"PSUBSCRIBE" in got
+                    if subscribes and self.mute:
+                        continue
+                    (server if sock is client else client).sendall(got)
+                except OSError:
+                    got = b""
+                if not got:
+                    client.close()
+                    server.close()
+                    return
+
+
+@pytest.mark.seconds(40)
+def test_a_subscription_that_died_without_a_word(redis, start_fcgi_sse, folder, loop):
+    """A recorder whose subscription is silently dead ends, and another takes its place."""
+    proxy = HalfDeafProxy(folder / "proxy.sock", redis.path)
+    fcgi_sse = start_fcgi_sse(redis, "--redis=unix://" + proxy.path).expect_log(r"record", r"subscription")
+    loop.wait_for(lambda: redis.client.hget("sse:recorder", "token"), 5)
+    token = redis.client.hget("sse:recorder", "token")
+    proxy.mute = True
+    fcgi_sse.wait_log(r"subscription to Redis was lost", 15)
+    proxy.mute = False
+    loop.wait_for(lambda: redis.client.hget("sse:recorder", "token") not in (None, token), 10)
+    stream = loop.live(fcgi_sse, "all")
+    redis.publish("all", "x")
     assert stream.wait_data(1) == ["x"] and stream.events[0].id

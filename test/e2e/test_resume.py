@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from processes import (SSE_PUBLISH_BIN, alive, clock, history, memory_peak_kb, publish_ids,
+from processes import (SSE_PUBLISH_BIN, alive, clock, history, memory_peak_kb, publish_ids, sse_publish,
                        redis_environment, redis_pipe, under_sanitizer, wait_until)
 
 UNKNOWN, FLUSHED, TRIMMED = "unknown", "flushed", "trimmed"
@@ -546,3 +546,81 @@ def test_a_forgotten_quiet_channel(redis, start_fcgi_sse, loop):
     publish_ids(redis, "quiet", "y")
     publish_ids(redis, "all", "z")
     assert stream.wait_data(2) == ["y", "z"] and not stream.resets
+
+
+def put_by_hand(redis, channel, id_, prev, frame=None):
+    """A record that reaches the store without a word on the live channel."""
+    record = "%d %d p\n" % (id_, prev) + (frame or "id: %d\ndata: %d\n\n" % (id_, id_))
+    redis.client.rpush("sse:history:" + channel, record)
+    redis.client.hset("sse:meta:" + channel, "last", id_)
+    redis.client.set("sse:clock", id_)
+
+
+def test_a_store_that_went_back_and_on(redis, start_fcgi_sse, loop):
+    """A fail-over is told even if a newer event came before the stream could look."""
+    fcgi_sse = start_fcgi_sse(redis, "--heartbeat=1")
+    first, = publish_ids(redis, "all", "one")
+    stream = loop.live(fcgi_sse, "all")
+    second, = publish_ids(redis, "all", "two")
+    stream.wait_data(1)
+    with redis.client.pipeline() as pipe:  # "two" was lost; "three" follows on "one"
+        pipe.rpop("sse:history:all")
+        third = second + 1000
+        pipe.rpush("sse:history:all", "%d %d p\nid: %d\ndata: three\n\n" % (third, first, third))
+        pipe.hset("sse:meta:all", "last", third)
+        pipe.set("sse:clock", third)
+        pipe.execute()
+    assert stream.wait_data(2) == ["two", "three"]
+    assert [r["reason"] for r in stream.resets] == ["flushed"]
+
+
+@pytest.mark.seconds(40)
+def test_broken_records(redis, start_fcgi_sse, loop):
+    """Megabytes of what is no record neither stop a stream nor keep Redis busy; a good record behind them comes."""
+    fcgi_sse = start_fcgi_sse(redis, "--heartbeat=1")
+    first, = publish_ids(redis, "all", "one")
+    for i in range(1, 7):
+        put_by_hand(redis, "all", first + i, first + i - 1,
+                    "id: %d\ndata: %s\n" % (first + i, "x" * 1000000))
+    stream = loop.live(fcgi_sse, "all", last_event_id=first)
+    before = redis.client.info("stats")["total_commands_processed"]
+    publish_ids(redis, "all", "good")
+    stream.wait_for(lambda s: "good" in s.data, 10)
+    loop.stays(lambda: not stream.ended, 1)
+    assert redis.client.info("stats")["total_commands_processed"] - before < 500
+
+
+@pytest.mark.parametrize("cursor,resets", [("earliest", 0), ("0", 1)])
+def test_one_reset_over_several_takes(redis, start_fcgi_sse, loop, cursor, resets):
+    """A trimmed channel behind megabytes of another is told once; never for "earliest"."""
+    fcgi_sse = start_fcgi_sse(redis, "--heartbeat=300", "--history-bytes=16777216", "--history-count=20")
+    loop.wait_for(lambda: redis.client.hget("sse:limits", "count"), 5)
+    publish_ids(redis, "b", "b")
+    for _ in range(14):
+        sse_publish(redis, "b", stdin=b"x" * 524288)
+    for i in range(30):
+        publish_ids(redis, "a", str(i))
+    stream = loop.live(fcgi_sse, "a,b", last_event_id=cursor)
+    stream.wait_for(lambda s: "29" in s.data, 20)
+    assert len(stream.events) == 35
+    assert [r["channels"] for r in stream.resets] == [["a"]] * resets
+
+
+def test_epoch_lost(redis, start_fcgi_sse, loop):
+    """Losing the epoch alone is told once, not at every check, and the next event sets it again."""
+    fcgi_sse = start_fcgi_sse(redis, "--heartbeat=1")
+    publish_ids(redis, "all", "one")
+    stream = loop.live(fcgi_sse, "all")
+    redis.client.delete("sse:epoch")
+    loop.stays(lambda: len(stream.resets) <= 1, 3.5)
+    publish_ids(redis, "all", "two")
+    assert stream.wait_data(1) == ["two"] and redis.client.get("sse:epoch")
+    loop.stays(lambda: len(stream.resets) <= 1, 2)
+
+
+def test_order_of_cursor_names(redis, fcgi_sse, loop):
+    """Of several cursors in the query the first name of the list counts, wherever it stands."""
+    first, second = publish_ids(redis, "all", "one")[0], publish_ids(redis, "all", "two")[0]
+    for query in ("Last-Event-ID=%d&last_event_id=%d" % (second, first),
+                  "lastEventID=%d&lastEventId=%d" % (second, first)):
+        assert loop.live(fcgi_sse, query="channels=all&" + query).wait_data(1) == ["two"]
