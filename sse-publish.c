@@ -314,7 +314,8 @@ main(int argc, char *argv[])
 	struct config cfg;
 	int code;
 
-	signal(SIGPIPE, SIG_IGN); /* a lost Redis is an error, with a sentence */
+	signal(
+	    SIGPIPE, SIG_IGN); /* a lost Redis is an error, with a sentence */
 	if (config_read(&cfg, PROGRAM_SSE_PUBLISH, argc, argv) == -1)
 		return fail(EX_USAGE, "%s", cfg.error);
 	if (cfg.help) {

@@ -3,6 +3,7 @@
 and ARCHITECTURE.md say what the programs do."""
 import glob
 import json
+import hashlib
 import os
 import pwd
 import re
@@ -279,6 +280,17 @@ def test_limits(redis, shell):
     assert redis.client.ttl("sse:history:all") > 604700
 
 
+@runs("session-record")
+def test_session_record(redis, fcgi_sse, loop):
+    """README's record names the channels of a session."""
+    key = "sse:session:" + hashlib.sha256(b"0123456789abcdef").hexdigest()
+    redis.client.set(key, block("session-record"), ex=100)
+    stream = loop.live(fcgi_sse, params={"SSE_SESSION_COOKIE": "sessionid", "HTTP_COOKIE": "sessionid=0123456789abcdef"})
+    for channel in ("admin", "other", "all"):
+        publish_ids(redis, channel, channel)
+    assert stream.wait_data(2) == ["admin", "all"]
+
+
 # ---- publishing
 
 @runs("publish-shell")
@@ -543,7 +555,9 @@ def test_ranges_and_histories():
 
 def test_query_parameters():
     """The manual names the parameters that are read."""
-    known = set(re.findall(r'is_named\(name, "([\w-]+)"\)', read("request.c")))
+    source = read("request.c")
+    known = set(re.findall(r'is_named\(name, "([\w-]+)"\)', source))
+    known |= set(re.findall(r'"([\w-]+)"', re.search(r"const names\[\] = {(.*?)};", source, re.S).group(1)))
     section = read("fcgi-sse.8").partition(".Ss Query parameters")[2].partition("\n.Ss ")[0]
     said = set()
     for head in re.findall(r"^\.It Cm (.*)$", section, re.M):
@@ -620,6 +634,7 @@ def test_redis_format(redis, fcgi_sse):
     redis.client.hset("sse:limits", mapping={"age": 1000})
     publish_ids(redis, "CH", "published")
     redis.publish("CH", "plain")
+    redis.client.set("sse:session:DIGEST", "{}")
     wait_until(lambda: len(history(redis, "CH")) == 2)
     rows = table(ARCHITECTURE, "| name | type | content |")
     keys = {name.strip("`"): kind for name, kind, _ in rows if kind != "pub/sub channel"}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: ISC */
+/* cookie.h: which value a name has, and how often it stands there. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "cookie.h"
+
+static const struct {
+	const char *what;
+	const char *env[4];
+	size_t count;
+	const char *value;
+} rows[] = {
+	{ "no header", { "A=b" }, 0, NULL },
+	{ "an empty header", { "HTTP_COOKIE=" }, 0, NULL },
+	{ "alone", { "HTTP_COOKIE=sid=abc" }, 1, "abc" },
+	{ "among others", { "HTTP_COOKIE=a=1; sid=abc; b=2" }, 1, "abc" },
+	{ "without blanks", { "HTTP_COOKIE=a=1;sid=abc;b=2" }, 1, "abc" },
+	{ "quoted", { "HTTP_COOKIE=sid=\"abc\"" }, 1, "abc" },
+	{ "one quote stays", { "HTTP_COOKIE=sid=\"abc" }, 1, "\"abc" },
+	{ "two quotes are empty", { "HTTP_COOKIE=sid=\"\"" }, 1, "" },
+	{ "an equals sign in it", { "HTTP_COOKIE=sid=a=b=" }, 1, "a=b=" },
+	{ "no value", { "HTTP_COOKIE=sid" }, 0, NULL },
+	{ "an empty value", { "HTTP_COOKIE=sid=" }, 1, "" },
+	{ "another's name ends so", { "HTTP_COOKIE=xsid=1" }, 0, NULL },
+	{ "another's name begins so", { "HTTP_COOKIE=sidx=1" }, 0, NULL },
+	{ "another's value", { "HTTP_COOKIE=a=sid=1" }, 0, NULL },
+	{ "case counts", { "HTTP_COOKIE=Sid=1" }, 0, NULL },
+	{ "twice", { "HTTP_COOKIE=sid=1; sid=2" }, 2, "2" },
+	{ "twice the same", { "HTTP_COOKIE=sid=1; sid=1" }, 2, "1" },
+	{ "in two headers", { "HTTP_COOKIE=sid=1", "HTTP_COOKIE=sid=2" }, 2,
+	    "2" },
+	{ "in the second header", { "HTTP_COOKIE=a=1", "HTTP_COOKIE=sid=2" }, 1,
+	    "2" },
+	{ "only semicolons", { "HTTP_COOKIE=;;; ;" }, 0, NULL },
+};
+
+/* Each spelling of a Cookie header gives the value, and the count. */
+static void
+test_find(void **state)
+{
+	const char *value;
+	size_t i, len;
+
+	(void)state;
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char *env[5] = { NULL };
+		size_t n;
+
+		for (n = 0; n < 4 && rows[i].env[n] != NULL; n++)
+			env[n] = strdup(rows[i].env[n]);
+		value = NULL;
+		len = 0;
+		if (cookie_find(env, "sid", &value, &len) != rows[i].count)
+			fail_msg("%s: count", rows[i].what);
+		if (rows[i].count > 0 &&
+		    (len != strlen(rows[i].value) ||
+			memcmp(value, rows[i].value, len) != 0))
+			fail_msg("%s: value", rows[i].what);
+		while (n > 0)
+			free(env[--n]);
+	}
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_find),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
