@@ -802,3 +802,47 @@ def test_runsseserver_without_fcgi_sse(folder, redis):
     done = subprocess.run([PYTHON, "-c", code], env={**os.environ, "PYTHONPATH": target}, timeout=30,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert done.returncode != 0 and b"sse-serve is not in PATH" in done.stderr and b"Traceback" not in done.stderr
+
+
+# ---- README
+
+with open(os.path.join(PACKAGE, "README.md"), encoding="utf-8") as f:
+    BLOCKS = dict(re.findall(r"<!-- run: (\S+) -->\n```\w+\n(.*?)^```$", f.read(), re.S | re.M))
+
+
+def test_readme(redis, django):
+    """What README says to paste works."""
+    from django.contrib.auth.models import Group
+    from django.db.models.signals import post_save
+    values = {"INSTALLED_APPS": ["a"], "MIDDLEWARE": ["b"]}
+    exec(BLOCKS["settings"], values)
+    assert values["INSTALLED_APPS"] == ["a", "fcgi_sse"] and values["FCGI_SSE_REDIS"] == conf.DEFAULT_REDIS
+    assert values["MIDDLEWARE"] == ["fcgi_sse.middleware.SSESessionMiddleware", "b"]
+    page = engines["django"].from_string(BLOCKS["template"]).render({}, RequestFactory().get("/"))
+    assert '<script src="/static/fcgi_sse/sse.js">' in page and '<body sse-data="/sse/" data-last-event-id="0">' in page
+    names_ = {}
+    exec(BLOCKS["send"], names_)
+    exec(BLOCKS["signal"], names_)
+    try:
+        Group.objects.create(name="new").delete()
+    finally:
+        post_save.disconnect(names_["tell"], sender=Group)
+    assert published(redis, "all") == [("message", '{"type": "chat", "text": "hello"}'),
+                                       ("message", '{"type": "group", "name": "new", "created": true}')]
+    names_.update(render=lambda request, template, context: context, Group=Group)
+    exec(BLOCKS["position"], names_)
+    assert names_["index"](None)["position"] == fcgi_sse.current_id()
+
+
+def test_readme_channels(redis, site):
+    """README's channels by id: a user called staff reads nothing of the staff."""
+    names_ = {}
+    exec(BLOCKS["channels"], names_)
+    exec(BLOCKS["channels-setting"], names_)
+    assert names_["FCGI_SSE_CHANNELS"] == "myapp.sse.channels"
+    do = site("db", FCGI_SSE_CHANNELS=names_["channels"])()
+    do("login", user=new_user("staff").username)
+    [(_, [own, shared])] = records(redis)
+    assert re.match(r"user-\d+$", own) and shared == "all"
+    do("login", user=new_user("boss", is_staff=True).username)
+    assert records(redis)[0][1][1:] == ["all", "staff"]

@@ -80,9 +80,12 @@ def _user(request):
     user = getattr(request, "_cached_user", None)  # saves a query where request.user was looked at
     if user is None or user.pk is None or user._meta.pk.value_to_string(user) != pk:
         user = auth.load_backend(path).get_user(auth.get_user_model()._meta.pk.to_python(pk))
-        verify = getattr(user, "get_session_auth_hash", None)
-        if verify and not constant_time_compare(session.get(auth.HASH_SESSION_KEY) or "", verify()):
-            return None
+        if hasattr(user, "get_session_auth_hash"):
+            # the second: of SECRET_KEY_FALLBACKS, since Django 4.1
+            hashes = [user.get_session_auth_hash(), *getattr(user, "get_session_auth_fallback_hash", list)()]
+            mine = session.get(auth.HASH_SESSION_KEY) or ""
+            if not any([constant_time_compare(mine, other) for other in hashes]):
+                return None
     return user
 
 
