@@ -98,7 +98,7 @@ session_record_parse(const char *bytes, size_t len, const char *prefix,
 		fail(error, error_size, "its user is no string");
 		goto out;
 	}
-	if (cJSON_IsString(name) &&
+	if (name != NULL && cJSON_IsString(name) &&
 	    (*user = strdup(name->valuestring)) == NULL) {
 		fail(error, error_size, "out of memory");
 		goto out;

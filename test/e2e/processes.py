@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 """The programs of a test: started in its own folder, waited for by what they
 do, ended by pid, and asked afterwards what they had to say on stderr."""
+import atexit
 import os
 import re
 import shutil
@@ -13,10 +14,53 @@ import urllib.parse
 
 import redis as redis_client
 
-TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-FCGI_SSE_BIN = os.path.abspath(os.environ.get("FCGI_SSE_BIN", os.path.join(TOP, "fcgi-sse")))
-SSE_PUBLISH_BIN = os.path.abspath(
-    os.environ.get("SSE_PUBLISH_BIN", os.path.join(TOP, "sse-publish")))
+TREE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+
+def _is_open_to_all(path):
+    """May every user enter this folder?"""
+    while os.stat(path).st_mode & 0o001:
+        if path == "/":
+            return True
+        path = os.path.dirname(path)
+    return False
+
+
+def _tree_for_all():
+    """The tree, or a copy: root's tests start web servers that run as other
+    users, and those cannot enter a clone under /root or in a private folder."""
+    if os.geteuid() != 0 or _is_open_to_all(TREE):
+        return TREE
+    folder = tempfile.mkdtemp(prefix="sse-e2e-tree-", dir="/tmp")
+    os.chmod(folder, 0o755)
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    subprocess.run(["cp", "-a", TREE, folder + "/tree"], check=True)
+    os.chmod(folder + "/tree", 0o755)
+    return folder + "/tree"
+
+
+TOP = _tree_for_all()
+
+
+def _program(variable, name):
+    path = os.path.abspath(os.environ.get(variable, os.path.join(TOP, name)))
+    return TOP + path[len(TREE):] if path.startswith(TREE + "/") else path
+
+
+FCGI_SSE_BIN = _program("FCGI_SSE_BIN", "fcgi-sse")
+SSE_PUBLISH_BIN = _program("SSE_PUBLISH_BIN", "sse-publish")
+
+
+
+def lacks_node():
+    """Is there no Node 20, or none of npm's packages?  Then their clients cannot be tested."""
+    try:
+        version = subprocess.run(["node", "--version"], stdout=subprocess.PIPE, check=True).stdout.decode()
+    except (OSError, subprocess.CalledProcessError):
+        return True
+    return int(version.strip("v\n").split(".")[0]) < 20 or not os.path.isdir(
+        os.path.join(TOP, "test/e2e/node_modules/eventsource"))
+
 
 SANITIZER = re.compile(r"(?:Address|Leak|Thread|Memory|UndefinedBehavior)Sanitizer"
                        r"|runtime error:|stack smashing|free\(\): |malloc\(\): |Assertion .*failed")

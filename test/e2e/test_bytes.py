@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from processes import publish_ids, sse_publish
+from processes import lacks_node, publish_ids, sse_publish
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -213,6 +213,7 @@ def node_parse(raw):
             for e in json.loads(done.stdout)]
 
 
+@pytest.mark.skipif(lacks_node(), reason="no Node 20, or no npm packages")
 @pytest.mark.parametrize("where", ["direct", "lighttpd-example"])
 def test_npm_parser_reads_the_same(redis, fcgi_sse, web, loop, where):
     """npm's eventsource-parser reads every payload back as it was published."""

@@ -6,8 +6,9 @@ import subprocess
 
 import pytest
 
-from processes import publish_ids, wait_until
+from processes import lacks_node, publish_ids, wait_until
 
+pytestmark = pytest.mark.skipif(lacks_node(), reason="no Node 20, or no npm packages")
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
