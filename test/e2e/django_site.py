@@ -48,7 +48,7 @@ def configure():
     import chat.settings as of_example
     values = {name: getattr(of_example, name) for name in dir(of_example) if name.isupper()}
     values.update(
-        DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}, DEBUG=False,
+        DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": "file:sse?mode=memory&cache=shared"}}, DEBUG=False,
         PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"],
         CACHES={"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}, LOGGING_CONFIG=None,
         FCGI_SSE_REDIS="unix:///nowhere")

@@ -731,18 +731,21 @@ def test_redis_hangs(redis, site, caplog, monkeypatch):
     assert len([r for r in caplog.records if r.name == "fcgi_sse"]) == 1
 
 
-def test_asgi(redis, site):
-    """The same under ASGI."""
+@pytest.mark.parametrize("engine", ["db", "signed_cookies"])
+def test_asgi(redis, site, engine):
+    """The same under ASGI: login, logout."""
     from django.test import AsyncClient
     user = new_user()
-    site("signed_cookies")  # sqlite's memory belongs to this thread's connection
+    site(engine)
 
     async def visit():
         client = AsyncClient()
-        response = await client.get("/", {"do": "cart"})
-        return response.status_code
+        await client.get("/?do=login&user=" + user.username)
+        there = records(redis)
+        await client.get("/?do=logout")
+        return there
 
-    assert asyncio.run(visit()) == 200 and records(redis) == [] and user.pk
+    assert asyncio.run(visit()) == [(user.username, [user.username, "all"])] and records(redis) == []
 
 
 # ---- the package
