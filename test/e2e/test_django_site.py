@@ -58,6 +58,20 @@ def test_logout(redis, start_site, browser_of, kind):
     assert len(records(redis)) == 1
 
 
+@both
+def test_key_rotation(redis, start_site, browser_of, kind):
+    """A login gives the session a new key: the streams of the old one end, and its cookie opens none."""
+    front = start_site(kind)
+    browser = browser_of(front).login("tug")
+    stream, before = browser.live(), dict(browser.cookies)
+    browser.login("admin")
+    stream.wait_end(5)
+    assert stream.all_events[-1].type == "stream-end" and browser.cookies["sessionid"] != before["sessionid"]
+    assert browser.live(query="channels=admin").floor
+    browser.cookies = before
+    assert browser.try_stream().status == 403
+
+
 @pytest.mark.parametrize("name", ENGINES)
 def test_session_engines(redis, start_site, browser_of, name):
     """Each session engine: log in, stream, reload, log out."""
