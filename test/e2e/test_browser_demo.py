@@ -67,8 +67,9 @@ def test_events_stream_in(redis, start_fcgi_sse, chromium, serve, server):
 
 
 @both_servers
-def test_disconnect_and_reconnect(redis, fcgi_sse, chromium, serve, run, server):
+def test_disconnect_and_reconnect(redis, start_fcgi_sse, chromium, serve, run, server):
     """What was missed is marked as resumed: by the button, and when the server went away."""
+    fcgi_sse = start_fcgi_sse(redis, "--retry=300")
     web_server = serve(server, fcgi_sse)
     tab = connected(chromium.open(web_server.origin + "/static/index.html"))
     sse_publish(redis, "all", "seen")

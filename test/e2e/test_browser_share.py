@@ -201,6 +201,22 @@ def test_joining(redis, fcgi_sse, chromium, serve, site, server):
     fcgi_sse.wait_responders(2)
 
 
+def test_events_without_an_id(redis, start_fcgi_sse, chromium, serve, site):
+    """What nobody records has no id; each tab has it once all the same."""
+    tabs = Tabs(chromium, site, serve("nginx", start_fcgi_sse(redis, "--record=none")).origin)
+    publish_ids(redis, "all", "before")
+    tabs.open(3)
+    ids = publish_ids(redis, "all", "0")
+    for i in (1, 2):
+        redis.publish("all", str(i))
+    tabs.wait_messages(3)
+    ids += publish_ids(redis, "all", "3")
+    tabs.wait_messages(4)
+    for tab in tabs.tabs:
+        assert [(e["data"], e["id"]) for e in tab.noted("message")] == [
+            (0, str(ids[0])), (1, ""), (2, ""), (3, str(ids[1]))]
+
+
 def test_web_server_away(redis, start_fcgi_sse, chromium, serve, site, run):
     """The stream of all tabs breaks and comes back: each hears sse:error, sse:open and what it missed."""
     web_server = serve("nginx", start_fcgi_sse(redis, "--retry=50"))

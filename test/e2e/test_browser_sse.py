@@ -5,12 +5,13 @@ import json
 import os
 import signal
 import subprocess
+import time
 
 import pytest
 
 from browser import (NODE_MODULES, VENDOR, both_servers, chromium, floor_comes_late, gzipped_size, module_chromium,  # noqa: F401
                      need_npm, send_status, send_stream, serve, serve_bare, site, upstream)
-from processes import clock, publish_ids, sse_publish
+from processes import TOP, clock, publish_ids, sse_publish
 from webservers import STATIC
 
 pytestmark = pytest.mark.chromium
@@ -35,6 +36,21 @@ def test_small_and_old_fashioned():
     with open(SSE_JS, encoding="utf-8") as f:
         text = f.read()
     assert "http:" not in text and "https:" not in text
+
+
+def test_vendor():
+    """make vendor: pinned by hash and bound to no address; licences lie beside; make install leaves it out."""
+    with open(os.path.join(TOP, "tools", "vendor", "package-lock.json"), encoding="utf-8") as f:
+        lock = json.load(f)["packages"]
+    for name, package in lock.items():
+        assert name == "" or package["integrity"].startswith("sha512-") and "resolved" not in package, name
+    need_npm(os.path.join(VENDOR, "jquery.min.js"))
+    assert sorted(os.listdir(VENDOR)) == [
+        "eventsource.LICENSE.md", "eventsource.min.js", "jquery.LICENSE.txt", "jquery.min.js"]
+    files = subprocess.run(["make", "-n", "-C", TOP, "install"], check=True, stdout=subprocess.PIPE).stdout.decode()
+    assert "static/sse.js" in files and "vendor" not in files
+    ignored = subprocess.run(["git", "-C", TOP, "check-ignore", "-q", "static/vendor/jquery.min.js"])
+    assert ignored.returncode in (0, 128)  # 128: no git work tree
 
 
 # ---- one attribute
@@ -335,6 +351,59 @@ var stream = SSE.connect("/upstream/", { retry: 1 }).on("error", function (data)
     tab.run("window.then = performance.now();")
     tab.wait("performance.now() - then > 300")
     assert [command for command, _, _ in upstream.requests] == ["GET", "HEAD"] and len(tab.log()) == 1
+
+
+@both_servers
+def test_backs_off(redis, fcgi_sse, chromium, serve_bare, upstream, site, server):
+    """Refused with 503 again and again, it waits ever longer, from half of the delay on."""
+    times = []
+
+    def answer(handler):
+        if handler.command == "GET":
+            times.append(time.monotonic())
+        if len(times) < 6 or handler.command == "HEAD":
+            send_status(handler, 503)
+        else:
+            send_stream(handler, "event: stream-end\ndata: {}\n\n")
+
+    upstream.answers["/upstream/"] = answer
+    page = site.page("backs-off.html", """
+<body><script>
+var stream = SSE.connect("/upstream/", { retry: 40 }).on("end", function (data) {
+	note("end", data);
+});
+</script></body>""")
+    chromium.open(serve_bare(server, fcgi_sse, upstream).origin + page).wait_log(1)
+    gaps = [b - a for a, b in zip(times, times[1:])]
+    assert all(gap > 0.020 * 2 ** i for i, gap in enumerate(gaps)), gaps
+
+
+@both_servers
+def test_asks_with_the_same_credentials(redis, fcgi_sse, chromium, serve, serve_bare, upstream, site, server):
+    """The question by HEAD carries the cookies that the stream's request carried, and only those."""
+    def answer(handler):
+        handler.send_response(404)
+        handler.send_header("Access-Control-Allow-Origin", handler.headers["Origin"])
+        handler.send_header("Access-Control-Allow-Credentials", "true")
+        handler.send_header("Content-Length", "0")
+        handler.end_headers()
+
+    upstream.answers["/upstream/with"] = upstream.answers["/upstream/without"] = answer
+    page = site.page("credentials.html", """
+<body>
+<p sse-data="%(there)s/upstream/with" sse-credentials></p><p sse-data="%(there)s/upstream/without"></p>
+<script>
+document.cookie = "who=me; path=/";
+document.querySelectorAll("p").forEach(function (p) {
+	record(p, ["error"]);
+});
+</script></body>""" % {"there": serve_bare(server, fcgi_sse, upstream).origin})
+    tab = chromium.open(serve("lighttpd", fcgi_sse).origin + page)
+    for entry in tab.wait_log(2):
+        assert entry["data"] == {"status": 404, "retry": False}
+    assert sorted((method, path.split("?")[0], headers.get("Cookie")) for method, path, headers in upstream.requests) == [
+        ("GET", "/upstream/with", "who=me"), ("GET", "/upstream/without", None),
+        ("HEAD", "/upstream/with", "who=me"), ("HEAD", "/upstream/without", None)]
 
 
 @both_servers
