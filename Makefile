@@ -260,6 +260,10 @@ install: all
 		$(INSTALL) -d "$(DESTDIR)$(DATADIR)/$$(dirname "$$f")"; \
 		$(INSTALL) -m 644 "$$f" "$(DESTDIR)$(DATADIR)/$$f"; done
 	$(INSTALL) -m 644 $(DOCS) $(DESTDIR)$(DOCDIR)
+	# contrib's links to publish.lua and sse.js become files
+	cp -rL contrib $(DESTDIR)$(DATADIR)
+	find $(DESTDIR)$(DATADIR)/contrib \( -name __pycache__ \
+		-o -name '*.egg-info' -o -name build \) -prune -exec rm -rf {} +
 	set -e; for f in $(MAN_PAGES); do \
 		$(INSTALL) -d $(DESTDIR)$(MANDIR)/man$${f##*.}; \
 		$(INSTALL) -m 644 $$f $(DESTDIR)$(MANDIR)/man$${f##*.}; done

@@ -89,10 +89,11 @@ put_start(struct stream *st, const struct resume *r)
 
 	reply_put_stream_header(&st->out.small, st->req, st->session);
 	result = outlet_put_retry(&st->out, (int64_t)st->cfg->retry_ms);
-	if (result == CLIENT_OK && st->req->wants_heartbeat_event)
-		result = put_heartbeat(st);
 	if (result == CLIENT_OK)
 		result = outlet_put_id(&st->out, r->floor);
+	/* an event shows page code the id before it: here, where it stands */
+	if (result == CLIENT_OK && st->req->wants_heartbeat_event)
+		result = put_heartbeat(st);
 	if (result == CLIENT_OK && r->reason != RESET_NONE)
 		result = follow_put_reset(&st->follower, r->reason,
 		    r->concerns_all || r->reason != RESET_TRIMMED);

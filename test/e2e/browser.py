@@ -29,10 +29,6 @@ FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-
          # an origin that is not secure: neither https nor this machine's name
          "--host-resolver-rules=MAP insecure.test 127.0.0.1"]
 
-# fcgi-sse 0.1 sends the first stream-heartbeat in front of FLOOR, so that its
-# lastEventId is "": remove this mark when it comes behind.
-floor_comes_late = pytest.mark.xfail(reason="a page cannot know FLOOR before the second heartbeat", strict=False)
-
 both_servers = pytest.mark.parametrize("server", ["nginx", "lighttpd"])
 
 

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from browser import both_servers, chromium, floor_comes_late, module_chromium, serve, site  # noqa: F401
+from browser import both_servers, chromium, module_chromium, serve, site  # noqa: F401
 from processes import SSE_PUBLISH_BIN, publish_ids, redis_environment, sse_publish, wait_until
 
 pytestmark = pytest.mark.chromium
@@ -244,8 +244,7 @@ def test_refused(redis, fcgi_sse, chromium, serve, site):
         assert tab.data("error") == [{"status": 403, "retry": False}]
 
 
-@pytest.mark.parametrize("first", [
-    "after an event", pytest.param("before any event", marks=floor_comes_late)])
+@pytest.mark.parametrize("first", ["after an event", "before any event"])
 def test_close_hands_over(redis, fcgi_sse, chromium, serve, site, first):
     """close() in the leader's page, or a move to another page: another tab leads."""
     tabs = Tabs(chromium, site, serve("nginx", fcgi_sse).origin)

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from browser import (NODE_MODULES, VENDOR, both_servers, chromium, floor_comes_late, gzipped_size, module_chromium,  # noqa: F401
+from browser import (NODE_MODULES, VENDOR, both_servers, chromium, gzipped_size, module_chromium,  # noqa: F401
                      need_npm, send_status, send_stream, serve, serve_bare, site, upstream)
 from processes import TOP, clock, publish_ids, sse_publish
 from webservers import STATIC
@@ -300,8 +300,7 @@ def kill_all(fcgi_sse):
 
 
 @both_servers
-@pytest.mark.parametrize("first", [
-    "after an event", pytest.param("before any event", marks=floor_comes_late)])
+@pytest.mark.parametrize("first", ["after an event", "before any event"])
 def test_closed_by_a_5xx(redis, start_fcgi_sse, chromium, serve_bare, site, server, first):
     """A 502 or 503 makes EventSource give up; sse.js asks with HEAD, backs off, goes on from where it was."""
     fcgi_sse = start_fcgi_sse(redis, "--retry=50")

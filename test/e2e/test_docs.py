@@ -16,6 +16,7 @@ import types
 import pytest
 
 import webservers
+from browser import VENDOR, chromium, module_chromium, need_npm, serve, site  # noqa: F401
 from processes import (FCGI_SSE_BIN, SSE_PUBLISH_BIN, TOP, alive, children_of, free_port, history, publish_ids,
                        redis_environment, wait_until)
 
@@ -136,7 +137,7 @@ def test_make_install(folder):
 
 # ---- web servers
 
-def serve(folder, stack, name, argv, port):
+def start_server(folder, stack, name, argv, port):
     server = webservers.WebServer(folder, name, argv, port)
     server.path = "/sse/"
 
@@ -153,7 +154,7 @@ def start_lighttpd(folder, stack, text):
     conf = folder.write("lighttpd.conf", 'server.document-root = "%s"\nserver.bind = "127.0.0.1"\n'
                         'server.port = %d\nserver.upload-dirs = ( "%s" )\n%s'
                         % (folder.path, port, folder.path, text))
-    return serve(folder, stack, "lighttpd", ["lighttpd", "-D", "-f", conf], port)
+    return start_server(folder, stack, "lighttpd", ["lighttpd", "-D", "-f", conf], port)
 
 
 def check_set_up(redis, loop, server, plain_id=True):
@@ -182,7 +183,7 @@ daemon off; user root; pid %s/nginx.pid; worker_processes 1;
 events { worker_connections 64; }
 http { access_log off; %s server { listen 127.0.0.1:%d; %s } }
 """ % (folder.path, temporary, port, block("nginx", {"/run/fcgi-sse/sse.sock": fcgi_sse.address})))
-    server = serve(folder, stack, "nginx", ["nginx", "-e", "stderr", "-p", folder.path, "-c", conf], port)
+    server = start_server(folder, stack, "nginx", ["nginx", "-e", "stderr", "-p", folder.path, "-c", conf], port)
     check_set_up(redis, loop, server)
 
 
@@ -454,6 +455,44 @@ def test_page(redis, start_fcgi_sse, web, folder):
         wait_until(lambda: driver.execute_script("return window.isFirst !== true"), 20, "the page to be loaded again")
     finally:
         driver.quit()
+
+
+def open_page(chromium, site, serve, fcgi_sse, name):
+    """A block for page authors, as a page of nginx' example set-up."""
+    site.folder.write("site/%s.html" % name, '<!DOCTYPE html>\n<meta charset="utf-8">\n'
+                      '<link rel="icon" href="data:,">\n' + block(name))
+    return chromium.open(serve("nginx", fcgi_sse).origin + "/static/%s.html" % name)
+
+
+@runs("page-attribute")
+@pytest.mark.chromium
+def test_page_attribute(redis, fcgi_sse, chromium, site, serve):
+    """One script tag and one attribute: the page shows what is published."""
+    tab = open_page(chromium, site, serve, fcgi_sse, "page-attribute")
+    wait_until(lambda: redis.channel_subscribers("sse:event:all") == 1)
+    publish_ids(redis, "all", '{"type": "price", "price": 12}')
+    tab.wait('document.getElementById("price").textContent === "12"')
+
+
+@runs("page-jquery")
+@pytest.mark.chromium
+def test_page_jquery(redis, fcgi_sse, chromium, site, serve):
+    """A page of tornado-sse's, with jQuery."""
+    need_npm(os.path.join(VENDOR, "jquery.min.js"))
+    tab = open_page(chromium, site, serve, fcgi_sse, "page-jquery")
+    wait_until(lambda: redis.channel_subscribers("sse:event:all") == 1)
+    redis.publish("all", '["message", "{\\"type\\": \\"foo\\", \\"user\\": \\"tug\\"}"]')
+    tab.wait('document.querySelector("li") && document.querySelector("li").textContent === "tug"')
+
+
+@runs("page-api")
+@pytest.mark.chromium
+def test_page_api(redis, fcgi_sse, chromium, site, serve):
+    """Without an element, by SSE.connect."""
+    tab = open_page(chromium, site, serve, fcgi_sse, "page-api")
+    wait_until(lambda: redis.channel_subscribers("sse:event:all") == 1)
+    publish_ids(redis, "all", '{"type": "price", "price": 12}')
+    tab.wait('document.title === "12"')
 
 
 # ---- README's tables

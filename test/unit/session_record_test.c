@@ -43,12 +43,11 @@ static const struct {
 static int
 parse(const char *json, size_t len, struct channel_set *set, char **user)
 {
-	char error[200] = "", *exact = malloc(len + 1);
+	/* memory of exactly its length: the sanitizers see a look beyond */
+	char error[200] = "", *exact = malloc(len > 0 ? len : 1);
 	int failed;
 
-	/* memory of exactly its length: the sanitizers see a look beyond */
 	memcpy(exact, json, len);
-	exact = realloc(exact, len > 0 ? len : 1);
 	channel_set_init(set);
 	failed = session_record_parse(
 	    exact, len, "sse:", set, user, error, sizeof(error));
