@@ -96,8 +96,9 @@
 	/*
 	 * Keeps a stream open from position at on.  tell() hears of everything:
 	 * {k: "open"}, {k: "error", data}, {k: "end", text}, and, with the
-	 * position behind it (at),
-	 * {k: "event", id, name, text}, {k: "reset", text}, {k: "beat", seconds}.
+	 * position behind it (at), {k: "event", id, name, text},
+	 * {k: "reset", text}, {k: "beat", seconds}.  After an end, or an error
+	 * without retry, the listener closes it.
 	 */
 	function Connection(url, options, at, tell) {
 		var self = { at: at, close: close };

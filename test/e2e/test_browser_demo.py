@@ -130,6 +130,7 @@ def test_keyboard(redis, fcgi_sse, chromium, serve):
 def test_publish_box(redis, fcgi_sse, chromium, serve, serve_bare, upstream, server):
     """The box to publish shows only where the server offers POST, and posts channel, name and data."""
     tab = connected(chromium.open(serve(server, fcgi_sse).origin + "/static/index.html"))
+    tab.wait("performance.getEntriesByName(publish.action).length")  # it has asked
     assert tab.js("here.hidden") and not tab.js('document.getElementById("by-hand").hidden')
     posted = []
 

@@ -288,6 +288,25 @@ def test_leader_that_is_dead(redis, fcgi_sse, chromium, serve, site):
     assert tabs.tabs[1].data("message") == [3]
 
 
+def test_robbed(redis, fcgi_sse, chromium, serve, site):
+    """A leader that has lost its lock lets its stream go, and stands in line again."""
+    tabs = Tabs(chromium, site, serve("nginx", fcgi_sse).origin)
+    tab = tabs.open()
+    ids = publish_ids(redis, "all", "1")
+    tabs.wait_messages(1)
+    tab.run("""navigator.locks.query().then(function (q) {
+        return navigator.locks.request(q.held[0].name, {steal: true}, function () {
+            return new Promise(function (resolve) { window.giveBack = resolve; });
+        });
+    });""")
+    tab.wait("!leads()")
+    ids += publish_ids(redis, "all", "2")
+    tab.run("giveBack();")
+    tabs.wait_messages(2)
+    tabs.check(ids)
+    assert tab.js("leads() && sources.length === 2")
+
+
 def test_where_it_is_not_secure(redis, fcgi_sse, chromium, serve, site):
     """Without https and not on localhost browsers have no locks: each tab has its own stream."""
     web_server = serve("nginx", fcgi_sse)

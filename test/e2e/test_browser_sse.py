@@ -156,6 +156,24 @@ def test_reset_and_position_in_the_page(redis, start_fcgi_sse, chromium, serve, 
     assert [e["data"] for e in log[2:]] == [2, 3]
 
 
+@both_servers
+def test_store_emptied(redis, start_fcgi_sse, chromium, serve, site, server):
+    """The store is emptied under an open stream: sse:reset, and the position is its beginning, not the old one."""
+    page = site.page("emptied.html", """
+<body sse-data="/sse/?channels=all"><script>record(document.body, %s);</script></body>""" % FIVE)
+    tab = chromium.open(serve(server, start_fcgi_sse(redis, "--heartbeat=1")).origin + page)
+    tab.wait_log(1)
+    publish_ids(redis, "all", "1")
+    tab.wait_log(2)
+    redis.client.flushall()
+    log = tab.wait_log(3)
+    assert log[2]["type"] == "reset" and log[2]["data"]["reason"] == "flushed"
+    assert tab.js("document.body.sseStream.lastEventId") == "0"
+    [id_] = publish_ids(redis, "all", "2")
+    tab.wait_log(4)
+    assert tab.js("document.body.sseStream.lastEventId") == str(id_)
+
+
 # ---- the API, jQuery, the polyfill, htmx
 
 @both_servers
