@@ -129,6 +129,8 @@ static enum client_result
 pass_before_take(
     struct follower *f, enum sub_kind kind, const struct sub_message *m)
 {
+	if (f->is_muted)
+		return CLIENT_OK;
 	if (kind == SUB_PLAIN) /* but nothing before the header */
 		return f->is_open ? pass_plain(f, m) : CLIENT_OK;
 	if (kind == SUB_RECORD && f->positions[m->channel].is_exact &&
@@ -187,6 +189,8 @@ take_once(struct follower *f, uint64_t highest, const struct cursor *start)
 			redis_sub_fill(f->sub);
 		else if (kind == SUB_NOTICE)
 			hear_notice(f, &m);
+		else if (kind == SUB_SESSION)
+			f->is_muted = true;
 		else if (pass_before_take(f, kind, &m) == CLIENT_GONE)
 			return TAKE_CLIENT_GONE;
 	}
@@ -194,6 +198,7 @@ take_once(struct follower *f, uint64_t highest, const struct cursor *start)
 	f->session_changed = f->session->key[0] != '\0' &&
 			     !session_is_current(f->session, f->taken.session,
 				 f->taken.session_len);
+	f->is_muted = f->session_changed;
 	return f->session_changed ? TAKE_SESSION_CHANGED : TAKE_OK;
 }
 
@@ -466,6 +471,10 @@ follow_pass(struct follower *f)
 			break;
 		case SUB_NOTICE:
 			hear_notice(f, &m);
+			result = follow_take(f);
+			break;
+		case SUB_SESSION:
+			f->is_muted = true;
 			result = follow_take(f);
 			break;
 		case SUB_CLOSED:

@@ -35,10 +35,12 @@ struct follower {
 	uint64_t seen_epoch; /* its first id, at the last take */
 	int64_t
 	    lag_until_ms; /* a replica may be behind until then; 0: it is not */
-	char recorder[40];    /* token of the last one heard to come */
-	bool is_open;	      /* the header is out: events may follow */
-	bool went_back;	      /* a record showed that the store did */
-	bool checks_torn;     /* the coming take follows a torn one */
+	char recorder[40]; /* token of the last one heard to come */
+	bool is_open;	   /* the header is out: events may follow */
+	bool went_back;	   /* a record showed that the store did */
+	bool checks_torn;  /* the coming take follows a torn one */
+	bool
+	    is_muted; /* the session may be over: nothing passes until a take */
 	bool session_changed; /* the last take found another record, or none */
 	int64_t take_due_ms;  /* when to take next */
 	int64_t again_ms;     /* pause between tries; 0: Redis is there */

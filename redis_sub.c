@@ -254,6 +254,9 @@ read_message(
 	    memcmp(name, sub->cfg->prefix, sub->prefix_len) != 0)
 		return find_channel(sub, name, len, &m->channel) ? SUB_PLAIN
 								 : SUB_NONE;
+	if (sub->session_key != NULL && len == strlen(sub->session_key) &&
+	    memcmp(name, sub->session_key, len) == 0)
+		return SUB_SESSION;
 	name += sub->prefix_len;
 	len -= sub->prefix_len;
 	if (len > event_len && memcmp(name, event, event_len) == 0)

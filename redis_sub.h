@@ -89,12 +89,13 @@ void redis_sub_drop_taken(struct redis_sub *sub);
 bool redis_sub_was_torn(const struct redis_sub *sub);
 
 enum sub_kind {
-	SUB_NONE,   /* nothing more has been read */
-	SUB_RECORD, /* rec, of channel */
-	SUB_PLAIN,  /* payload, of channel: a plain PUBLISH */
-	SUB_NOTICE, /* a recorder came or went, or the session changed: take */
-	SUB_TAKEN,  /* the take that was asked for is there */
-	SUB_CLOSED  /* the connection is gone, or the take was refused:
+	SUB_NONE,    /* nothing more has been read */
+	SUB_RECORD,  /* rec, of channel */
+	SUB_PLAIN,   /* payload, of channel: a plain PUBLISH */
+	SUB_NOTICE,  /* a recorder came or went: take */
+	SUB_SESSION, /* the session's record changed: pass nothing on, take */
+	SUB_TAKEN,   /* the take that was asked for is there */
+	SUB_CLOSED   /* the connection is gone, or the take was refused:
 		     * redis_sub_error; ask again later */
 };
 

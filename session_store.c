@@ -7,6 +7,7 @@
 
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/types.h>
 
 #include <sha2.h>
@@ -64,6 +65,11 @@ session_store_read(struct session *s, const struct request *req,
 	    redis_conn_flush(s->conn) == -1 ||
 	    redis_conn_wait(s->conn, &a) == ANSWER_BROKEN)
 		return refuse(s, HTTP_UNAVAILABLE, redis_conn_error(s->conn));
+	if (a.kind == ANSWER_ERROR && strncmp(a.text, "WRONGTYPE", 9) == 0) {
+		s->is_misconfigured = true;
+		return refuse(s, HTTP_FORBIDDEN,
+		    "the session's record cannot be used: it is no string");
+	}
 	if (a.kind == ANSWER_ERROR)
 		return refuse(s, HTTP_UNAVAILABLE, a.text);
 	return session_apply(

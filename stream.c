@@ -8,12 +8,14 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <time.h>
 
 #include "clock.h"
 #include "follow.h"
 #include "log.h"
 #include "outlet.h"
+#include "parse.h"
 #include "redis_sub.h"
 #include "reply.h"
 #include "resume.h"
@@ -179,8 +181,12 @@ begin(struct stream *st)
 static enum client_result
 renew(struct stream *st)
 {
+	char user[CHANNEL_LEN_MAX + 1];
+
+	snprintf(user, sizeof(user), "%s",
+	    st->session->user != NULL ? st->session->user : "nobody named");
 	if (follow_session(st) == -1) {
-		log_debug("a session is over: its stream ends");
+		log_debug("a session is over: the stream of %s ends", user);
 		return outlet_put_end(&st->out, "session");
 	}
 	follow_from(&st->follower, st->out.cursor);

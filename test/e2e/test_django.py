@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import time
 import uuid
 
@@ -34,7 +35,7 @@ from django.db import transaction  # noqa: E402
 from django.http import HttpResponse  # noqa: E402
 from django.template import engines  # noqa: E402
 from django.test import Client, RequestFactory  # noqa: E402
-from django.urls import path  # noqa: E402
+from django.urls import clear_url_caches, path  # noqa: E402
 from fcgi_sse import conf, names  # noqa: E402
 from fcgi_sse import records as record_module  # noqa: E402
 from fcgi_sse import send_event, send_event_on_commit, sessions  # noqa: E402
@@ -630,6 +631,41 @@ def test_failed_page(redis, site):
     do("login", user=new_user().username)
     assert do("fail").status_code == 500
     assert len(records(redis)) == 1
+
+
+def fails_afterwards(request):
+    view(request)
+    raise RuntimeError("a bug")
+
+
+def test_page_that_fails_after_another_login(redis, site, monkeypatch):
+    """B logs in over A and the page fails: A's session is gone, and with it its record."""
+    do = site("db")()
+    do("login", user=new_user().username)
+    key = do.key
+    monkeypatch.setattr(sys.modules[__name__], "urlpatterns", [path("", fails_afterwards)])
+    clear_url_caches()
+    try:
+        assert do("login", user=new_user().username).status_code == 500
+    finally:
+        monkeypatch.undo()
+        clear_url_caches()
+    assert not redis.client.exists(key)
+
+
+def test_logout_while_redis_is_full(redis, site):
+    """Redis over its memory limit refuses to write, yet a logout ends the session."""
+    do = site("db")()
+    do("login", user=new_user().username)
+    heard = listen(redis, do.key)
+    redis.client.config_set("maxmemory", "1")
+    key = do.key
+    try:
+        do("logout")
+    finally:
+        redis.client.config_set("maxmemory", "0")
+    assert not redis.client.exists(key)
+    wait_until(heard.get_message, 5, "the word of it")
 
 
 CHANNELS = []

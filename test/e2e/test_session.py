@@ -3,10 +3,11 @@
 in every take, so that a logout ends the stream."""
 import hashlib
 import json
+import os
 
 import pytest
 
-from processes import publish_ids
+from processes import TOP, publish_ids
 from test_policy import check_refused
 
 LOG = r"session"
@@ -124,6 +125,39 @@ def test_logout_ends_the_stream(redis, start_fcgi_sse, loop):
     check_refused(loop.fetch(fcgi_sse, params=LOCATION, headers=cookie()), 403)
 
 
+def test_nothing_passes_behind_a_logout(redis, start_fcgi_sse, loop):
+    """Events that follow the logout in the same breath are not delivered, recorded or plain."""
+    fcgi_sse = start_fcgi_sse(redis, "--heartbeat=300").expect_log(LOG)
+    with open(os.path.join(TOP, "lua/publish.lua")) as f:
+        script = f.read()
+    for _ in range(20):
+        login(redis, ["all"])
+        stream = loop.live(fcgi_sse, params=LOCATION, headers=cookie())
+        pipe = redis.client.pipeline(transaction=False)
+        pipe.delete(key_of())
+        pipe.publish(key_of(), "0 0 p\n")
+        for i in range(3):
+            pipe.eval(script, 6, "sse:clock", "sse:epoch", "sse:limits", "sse:recorder", "sse:history:all",
+                      "sse:meta:all", "sse:event:", "p", "", "", "data: secret%d\n\n" % i, "all")
+            pipe.publish("all", "secret")
+        pipe.execute()
+        check_ends(stream)
+        assert stream.data == []
+
+
+def test_a_change_loses_nothing(redis, start_fcgi_sse, loop):
+    """Events that follow a change of the record in the same breath come, once and in order."""
+    fcgi_sse = start_fcgi_sse(redis, "--heartbeat=300").expect_log(LOG)
+    login(redis, ["all"])
+    stream = loop.live(fcgi_sse, params=LOCATION, headers=cookie())
+    ids = []
+    for round_ in range(10):
+        login(redis, ["all", "x%d" % round_], notify=True)
+        ids += publish_ids(redis, "--lines", "all", stdin=b"a\nb\nc\n")
+    stream.wait_data(30)
+    assert [int(e.id) for e in stream.events] == ids and not stream.resets
+
+
 def test_a_silent_end_is_noticed(redis, fcgi_sse, loop):
     """A record that goes without a word, deleted or expired, ends the stream at the next check."""
     login(redis, ["all"])
@@ -188,6 +222,38 @@ def test_revoked_between_reading_and_subscribing(redis, start_fcgi_sse, loop):
             stream.wait_for(lambda s: "done" in s.data)
             assert "secret" not in stream.data
             stream.close()
+
+
+def test_deleted_between_reading_and_subscribing(redis, start_fcgi_sse, loop):
+    """A record that goes while streams open: each is refused or ends, none reads on."""
+    fcgi_sse = start_fcgi_sse(redis, "--heartbeat=300").expect_log(LOG)
+    for round_ in range(15):
+        login(redis, ["all"])
+        streams = [loop.open(fcgi_sse, params=LOCATION, headers=cookie()) for _ in range(6)]
+        logout(redis)
+        publish_ids(redis, "all", "secret")
+        for stream in streams:
+            stream.wait_end(10)
+            assert stream.data == [], stream.describe()
+            if stream.status != 403:
+                check_ends(stream)
+
+
+def test_wrong_type(redis, fcgi_sse, loop):
+    """A key of another type is no record: 403, not an invitation to come back."""
+    redis.client.hset(key_of(), "a", "b")
+    check_refused(loop.fetch(fcgi_sse, params=LOCATION, headers=cookie()), 403)
+
+
+def test_the_log_names_the_user(redis, start_fcgi_sse, loop):
+    """With --debug the log names the user of a stream, never the token."""
+    fcgi_sse = start_fcgi_sse(redis, "--debug").expect_log(LOG)
+    login(redis, ["all"], user="tug")
+    stream = loop.live(fcgi_sse, params=LOCATION, headers=cookie())
+    logout(redis)
+    check_ends(stream)
+    said = fcgi_sse.stderr()
+    assert "for tug" in said and "the stream of tug ends" in said and TOKEN not in said
 
 
 def test_head_options_and_cors(redis, fcgi_sse, loop):

@@ -179,10 +179,15 @@ def _loads(text):
 def _end(names, *, is_over=True):
     if not names:
         return
-    pipe = client().pipeline(transaction=True)
+    if is_over:
+        # Redis that is full refuses to write, and everything within MULTI;
+        # deleting alone it does: so the marks apart, and no transaction
+        marks = client().pipeline(transaction=False)
+        for name in names:
+            marks.set(key("over", name), "", ex=OVER_S)
+        marks.execute(raise_on_error=False)
+    pipe = client().pipeline(transaction=False)
     for name in names:
-        if is_over:
-            pipe.set(key("over", name), "", ex=OVER_S)
         pipe.delete(key("session", name))
     for name in names:
         pipe.publish(key("session", name), PAYLOAD)

@@ -162,7 +162,11 @@ def follow(request, response, started):
         return
     old, new, was_sent = _cookies(request, response)
     if not was_sent and session.modified:
-        return  # it could not be saved
+        # it could not be saved (a page that failed); what it ended is over
+        if old and not isinstance(session, signed_cookies.SessionStore) and session.session_key != old:
+            recent.forget(records.digest(old))
+            records.end(records.digest(old))
+        return
     name = records.digest(new) if new else None
     known, now = recent.get(name), time.monotonic()
     is_due = known is None or now - known.at >= CHECK_S
