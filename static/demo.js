@@ -108,6 +108,8 @@
 	}
 
 	function disconnect(why) {
+		get("position").textContent = stream.lastEventId ||
+			get("position").textContent;
 		stream.close();
 		stream = null;
 		say(why, "closed");

@@ -30,7 +30,7 @@
 	var IDS_KEPT = 4096;
 
 	// Published events must not look like ours.
-	var CONTROL = /^(open|error|reset|end)$/;
+	var CONTROL = /^(open|error|reset|end|\*)$/;
 	var CURSOR = /([?&])(?:last_event_id|lastEventI[dD]|Last-Event-ID)=([^&]*)/g;
 
 	// While the script runs; vendor/ lies beside it.
