@@ -41,9 +41,11 @@
 	}
 
 	// Was this published before the stream was opened?  By the server's
-	// clock, as far as live events have told how it differs from ours.
+	// clock, as far as live events have told that it differs from ours: less
+	// than a second may be their way to us.
 	function isPast(id) {
-		return timeOf(id) < openedAt - (offset < Infinity ? offset : 0);
+		return timeOf(id) < openedAt -
+			(offset < Infinity && Math.abs(offset) > 1000 ? offset : 0);
 	}
 
 	function onEvent(data, message) {
