@@ -78,7 +78,7 @@ def test_spawn_fcgi(redis, run, folder, loop):
     path = folder / "spawned.sock"
     spawned = run("spawn-fcgi", ["spawn-fcgi", "-n", "-s", path, "-M", "0666", "-b", "1024", "--",
                                  FCGI_SSE_BIN, "--redis=" + redis.url, "--drain=1"], check_stderr=True)
-    spawned.ready(lambda: os.path.exists(path))
+    spawned.ready(lambda: children_of(spawned.pid))  # a recorder: it listens; the path alone is there earlier
     stream = check_serves(redis, loop, Fcgi(path))
     redis.publish("all", "plain")
     stream.wait_data(2)
