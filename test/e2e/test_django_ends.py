@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: ISC
+"""contrib/django: what ends streams - users who change, late requests, pages that
+fail, and a Redis that was away.  Django runs in this process, Redis is real."""
+import importlib
+import time
+
+import pytest
+
+import django_pages
+from django_pages import listen, site, view  # noqa: F401
+from django_site import ENGINES, django, new_user, records  # noqa: F401
+from processes import wait_until
+
+import fcgi_sse
+from django.conf import settings as dj_settings
+from django.contrib import auth
+from django.db import transaction
+from django.http import HttpResponse
+from django.test import RequestFactory
+from django.urls import clear_url_caches, path
+from fcgi_sse import records as record_module
+from fcgi_sse import sessions
+
+
+def test_deactivated_and_deleted(redis, site):
+    """A user who is deactivated or deleted loses all streams at once, and gets none back."""
+    browser = site("db")
+    for end in ("deactivate", "delete"):
+        user, do, other = new_user(), browser(), browser()
+        bystander = browser()
+        bystander("login", user=new_user().username)
+        do("login", user=user.username)
+        other("login", user=user.username)
+        heard = listen(redis, other.key)
+        if end == "delete":
+            user.delete()
+        else:
+            user.is_active = False
+            user.save()
+        assert redis.client.exists(do.key, other.key) == 0 and redis.client.exists(bystander.key)
+        assert wait_until(lambda: heard.get_message())
+        heard.close()
+        sessions.recent.forget()
+        do("visit")
+        other("visit")
+        assert redis.client.exists(do.key, other.key) == 0
+        bystander("logout")
+
+
+def test_rolled_back(redis, site):
+    """A deactivation that is rolled back ends nothing."""
+    user, do = new_user(), site("db")()
+    do("login", user=user.username)
+    with pytest.raises(RuntimeError), transaction.atomic():
+        user.is_active = False
+        user.save()
+        raise RuntimeError
+    assert redis.client.exists(do.key)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_password_change(redis, site, engine):
+    """A new password ends the streams of the other sessions at once; the one that changed it goes on."""
+    browser = site(engine)
+    user, do, other = new_user(), browser(), browser()
+    do("login", user=user.username)
+    other("login", user=user.username)
+    do("password", keep="")
+    assert redis.client.exists(do.key) and not redis.client.exists(other.key) and len(records(redis)) == 1
+    sessions.recent.forget()
+    assert other("visit").content == b""
+    assert len(records(redis)) == 1
+    do("password")  # and without update_session_auth_hash this one ends, too
+    assert records(redis) == []
+    do("visit")
+    assert records(redis) == []
+
+
+def test_renamed(redis, site):
+    """A new user name: the channel of the old one is lost at once, the next page gives the new one."""
+    user, do = new_user(), site("db")()
+    do("login", user=user.username)
+    user.username = "renamed"
+    user.save()
+    assert records(redis) == []
+    do("visit")
+    sessions.recent.forget()
+    do("visit")
+    assert records(redis) == [("renamed", ["renamed", "all"])]
+
+
+def test_update_behind_the_signals(redis, site):
+    """QuerySet.update() sends no signal: the next request ends the record, or end_streams() at once."""
+    from django.contrib.auth import get_user_model
+    browser = site("db")
+    user, do, other = new_user(), browser(), browser()
+    do("login", user=user.username)
+    other("login", user=user.username)
+    get_user_model().objects.filter(pk=user.pk).update(is_active=False)
+    do("visit")
+    assert not redis.client.exists(do.key) and redis.client.exists(other.key)
+    fcgi_sse.end_streams(user)
+    assert not redis.client.exists(other.key)
+    do = browser()
+    do("login", user=new_user().username)
+    fcgi_sse.end_session(do.cookie)
+    assert records(redis) == []
+
+
+def test_a_late_request_does_not_revive(redis, site):
+    """A request that began before the logout and ends behind it does not write the record again."""
+    do, user = site("db")(), new_user()
+    do("login", user=user.username)
+    late = do.client.cookies.copy()
+    request = RequestFactory().get("/")
+    request.COOKIES = {dj_settings.SESSION_COOKIE_NAME: late[dj_settings.SESSION_COOKIE_NAME].value}
+    engine = importlib.import_module(dj_settings.SESSION_ENGINE)
+    request.session = engine.SessionStore(request.COOKIES[dj_settings.SESSION_COOKIE_NAME])
+    assert request.session[auth.SESSION_KEY] == str(user.pk)  # loaded
+    request.user = user
+    started = time.monotonic()
+    do("logout")
+    sessions.recent.forget()
+    sessions.follow(request, HttpResponse(), started)
+    assert records(redis) == []
+    redis.client.flushall()  # the mark is gone: so long a request must not write either
+    sessions.follow(request, HttpResponse(), started - 31)
+    assert records(redis) == []
+
+
+def test_failed_page(redis, site):
+    """A page that fails after it changed the session writes nothing for what was not saved."""
+    do = site("db")()
+    do("login", user=new_user().username)
+    assert do("fail").status_code == 500
+    assert len(records(redis)) == 1
+
+
+def fails_afterwards(request):
+    view(request)
+    raise RuntimeError("a bug")
+
+
+def test_page_that_fails_after_another_login(redis, site, monkeypatch):
+    """B logs in over A and the page fails: A's session is gone, and with it its record."""
+    do = site("db")()
+    do("login", user=new_user().username)
+    key = do.key
+    monkeypatch.setattr(django_pages, "urlpatterns", [path("", fails_afterwards)])
+    clear_url_caches()
+    try:
+        assert do("login", user=new_user().username).status_code == 500
+    finally:
+        monkeypatch.undo()
+        clear_url_caches()
+    assert not redis.client.exists(key)
+
+
+def test_logout_while_redis_is_full(redis, site):
+    """Redis over its memory limit refuses to write, yet a logout ends the session."""
+    do = site("db")()
+    do("login", user=new_user().username)
+    heard = listen(redis, do.key)
+    redis.client.config_set("maxmemory", "1")
+    key = do.key
+    try:
+        do("logout")
+    finally:
+        redis.client.config_set("maxmemory", "0")
+    assert not redis.client.exists(key)
+    wait_until(heard.get_message, 5, "the word of it")
+
+
+def test_redis_away(redis, site, caplog, monkeypatch):
+    """Redis away: pages work, one warning; what ended meanwhile is ended when it is back, who logged in gets a record."""
+    monkeypatch.setattr(record_module, "RETRY_S", 0)  # ask at each request
+    browser = site("db")
+    staying, leaving, user = browser(), browser(), new_user()
+    staying("login", user=user.username)
+    leaving("login", user=user.username)
+    redis.client.config_set("requirepass", "now")  # every call fails, the data stays
+    from fcgi_sse.redis_client import client
+    client().connection_pool.disconnect()
+    record_module.link.retry_at = 0
+    new = browser()
+    assert leaving("logout").status_code == new("login", user=user.username).status_code == 200
+    for _ in range(3):
+        assert new("visit").status_code == 200
+    assert [r.levelname for r in caplog.records if r.name == "fcgi_sse"] == ["WARNING"]
+    redis.password = "now"
+    redis._client = None
+    redis.client.config_set("requirepass", "")
+    assert redis.client.exists(leaving.key) or len(records(redis)) == 2
+    new("visit")
+    assert redis.client.exists(new.key) and redis.client.exists(staying.key) and len(records(redis)) == 2
+
+
+def test_redis_hangs(redis, site, caplog, monkeypatch):
+    """A Redis that does not answer costs one page its time limit, not each of them."""
+    from fcgi_sse.redis_client import client
+    do = site("db")()
+    do("login", user=new_user().username)
+    client().connection_pool.reset()
+    client().connection_pool.connection_kwargs["socket_timeout"] = 0.3
+    redis.client.execute_command("CLIENT", "PAUSE", "3000", "ALL")
+    sessions.recent.forget()
+    started = time.monotonic()
+    for _ in range(5):
+        assert do("visit").status_code == 200
+    assert time.monotonic() - started < 1.5
+    assert len([r for r in caplog.records if r.name == "fcgi_sse"]) == 1
