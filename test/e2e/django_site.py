@@ -67,7 +67,7 @@ def django(redis):
     from django.test import override_settings
     from fcgi_sse import records, sessions
 
-    records.link.retry_at = 0
+    records.link.retry_at = records.link.tell_at = 0
     records.link.owed.clear()
     sessions.recent.forget()
     sessions._warned.clear()

@@ -273,6 +273,7 @@ def test_token_of_another_user(redis, site):
     sessions.recent.forget()
     sessions.follow(request, HttpResponse(), time.monotonic())
     assert records(redis) == [(user.username, [user.username, "all"])]
+    assert request.user is other, "a middleware above sees what the page saw"
 
 
 @pytest.mark.parametrize("engine", ["db", "signed_cookies"])

@@ -9,27 +9,16 @@
     sse:user:PK          sorted set of the digests of a user, by their expiry
     sse:login:ID         the same for one login with signed cookies, whose value
                          changes at each save; ID stands in the records
-
-A Redis that is away never fails a page: one warning, and what had to be ended
-is ended when it is back.
 """
-import collections
 import functools
 import hashlib
 import json
-import logging
-import threading
-import time
-
-from redis.exceptions import RedisError
 
 from . import conf
 from .redis_client import client
-
-log = logging.getLogger("fcgi_sse")
+from .redis_link import link
 
 OVER_S = 60
-RETRY_S = 5  # a Redis that is away is asked again after this
 # An older value of a signed cookie: the streams that were opened with it go on.
 # They end within fcgi-sse's --max-lifetime and come back with the newer one.
 OLDER_S = 7200
@@ -91,53 +80,6 @@ def key(kind, name):
     return "%s%s:%s" % (conf.prefix(), kind, name)
 
 
-# --- Redis, or the time without it
-
-class _Link:
-    def __init__(self):
-        self.lock = threading.Lock()
-        self.retry_at = 0  # of the monotonic clock; 0: all is well
-        self.owed = collections.deque(maxlen=10000)
-
-    def call(self, do):
-        """(True, what do() returns), or (False, None) while Redis is away."""
-        if time.monotonic() < self.retry_at:
-            return False, None
-        try:
-            self._pay()
-            result = do()
-        except RedisError as err:
-            with self.lock:
-                was_well, self.retry_at = not self.retry_at, time.monotonic() + RETRY_S
-            if was_well:
-                log.warning("Redis is away; until it is back, no stream follows its session: %s", err)
-            return False, None
-        if self.retry_at:
-            self.retry_at = 0
-            log.info("Redis is back")
-        return True, result
-
-    def owe(self, do):
-        """Do it now, or when Redis is back."""
-        if not self.call(do)[0]:
-            self.owed.append(do)
-
-    def _pay(self):
-        while self.owed:
-            try:
-                do = self.owed.popleft()
-            except IndexError:  # another thread
-                return
-            try:
-                do()
-            except RedisError:
-                self.owed.appendleft(do)
-                raise
-
-
-link = _Link()
-
-
 # --- writing
 
 def write(name, record, *, user, seconds=None, force=False, older=None):
@@ -147,7 +89,7 @@ def write(name, record, *, user, seconds=None, force=False, older=None):
     force: also if it was ended a moment ago.  older: digest of the cookie's
     former value, if that goes on.
     Returns "WRITTEN", "SAME", "OVER", "MISSING" (there is none whose expiry
-    could be kept), or None: Redis is away.
+    could be kept), or None: Redis is away, or refuses.
     """
     keys = [key("session", name), key("over", name), key("session", older or name), key("user", user)]
     if "login" in record:

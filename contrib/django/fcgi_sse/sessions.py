@@ -70,14 +70,15 @@ def _warn_once(sentence, *args):
 
 # --- what it should be
 
-def _user(request):
+def _user(request, again=False):
     """The session's user, or None.  Not request.user: that may be a token's, and
-    loading it this late could rotate the session when the cookie is out already."""
+    loading it this late could rotate the session when the cookie is out already.
+    again: whatever this request knows of the user already."""
     session = request.session
     pk, path = session.get(auth.SESSION_KEY), session.get(auth.BACKEND_SESSION_KEY)
     if pk is None or path not in settings.AUTHENTICATION_BACKENDS:
         return None
-    user = getattr(request, "_cached_user", None)  # saves a query where request.user was looked at
+    user = None if again else getattr(request, "_cached_user", None)  # saves a query where request.user was looked at
     if user is None or user.pk is None or user._meta.pk.value_to_string(user) != pk:
         user = auth.load_backend(path).get_user(auth.get_user_model()._meta.pk.to_python(pk))
         if hasattr(user, "get_session_auth_hash"):
@@ -107,12 +108,15 @@ def wanted_record(request):
     user = _user(request)
     if user is None:
         return None, None
-    request.user = user  # the response is made: only FCGI_SSE_CHANNELS sees it
+    of_page = vars(request).get("user")
+    request.user = user
     try:
         channels = _channels(request)
     except Exception:
         log.exception("FCGI_SSE_CHANNELS failed: the session has no channels")
         return None, None
+    finally:
+        request.user = of_page  # middleware above may look at it
     if not channels:
         return None, None
     return user.pk, {"user": user.get_username(), "channels": channels}
@@ -157,6 +161,13 @@ def _cookies(request, response):
 
 def follow(request, response, started):
     """started: when the request came, on the monotonic clock."""
+    try:
+        _follow(request, response, started)
+    except Exception:  # the database, say: a page that works without one is not taken away
+        log.exception("a session could not be read; its record stays as it is")
+
+
+def _follow(request, response, started):
     session = getattr(request, "session", None)
     if session is None:
         return
@@ -172,7 +183,12 @@ def follow(request, response, started):
     is_due = known is None or now - known.at >= CHECK_S
     if old == new and (new is None or not (is_due or was_sent or session.accessed)):
         return
-    pk, record = wanted_record(request) if new else (None, None)
+    try:
+        pk, record = wanted_record(request) if new else (None, None)
+    except Exception:
+        if old != new and old:  # whatever is in its place, this one is over
+            records.end(records.digest(old))
+        raise
     is_signed = isinstance(session, signed_cookies.SessionStore)
     older = None
     if old != new and old:
@@ -190,16 +206,23 @@ def follow(request, response, started):
         return
     if is_signed and "login" not in record:
         record["login"] = old == new and _login(name) or secrets.token_hex(8)
-    _write(session, name, new, pk, record, older, known, now, is_due, was_sent, old != new, started)
+    if _write(session, name, new, pk, record, older, known, now, is_due, was_sent, old != new, started) == "WRITTEN":
+        # Who was deactivated behind this request's look at the user had no
+        # record yet that could be found: so one more look, behind the record.
+        user = _user(request, again=True)
+        if user is None or user.get_username() != record["user"]:
+            recent.forget(name)
+            records.end(name)
 
 
 def _write(session, name, cookie, pk, record, older, known, now, is_due, was_sent, is_new, started):
+    """What records.write() said, or None."""
     text, seconds = json.dumps(record), session.get_expiry_age() if was_sent else None
     if known and not is_due and known.json == text and (
             not was_sent or -1 < now + seconds - known.until < min(CHECK_S, seconds / 10)):
-        return
+        return None
     if not is_new and now - started > records.OVER_S / 2:
-        return  # the session may have ended meanwhile; the next request looks
+        return None  # the session may have ended meanwhile; the next request looks
     status = records.write(name, record, user=pk, seconds=seconds, force=is_new, older=older)
     if status == "MISSING":
         seconds = _seconds_left(session, cookie)
@@ -208,3 +231,4 @@ def _write(session, name, cookie, pk, record, older, known, now, is_due, was_sen
     if status in ("WRITTEN", "SAME"):
         until = known.until if seconds is None and known else now + (seconds or 0)
         recent.put(name, Known(text, until, now, record.get("login")))
+    return status

@@ -1,0 +1,271 @@
+# SPDX-License-Identifier: ISC
+"""contrib/django while Redis is away, hangs or refuses: pages go on, and what had to
+be ended is ended later, or the log says that it is not."""
+import concurrent.futures
+import contextlib
+import os
+import subprocess
+import time
+
+import pytest
+
+from django_pages import site  # noqa: F401
+from django_site import PACKAGE, PYTHON, django, new_user, records  # noqa: F401
+from processes import wait_until
+
+import fcgi_sse
+from django.contrib.auth.backends import ModelBackend
+from django.db import OperationalError
+from fcgi_sse import records as record_module
+from fcgi_sse import redis_link
+from fcgi_sse import sessions
+from fcgi_sse.redis_client import client
+
+link = redis_link.link
+
+
+@contextlib.contextmanager
+def away(redis):
+    """Redis cannot be reached from Django, and keeps what it has."""
+    redis.client.ping()  # the test's own connection stays
+    os.rename(redis.path, redis.path + ".away")
+    client().connection_pool.disconnect()
+    link.retry_at = 0
+    yield
+    os.rename(redis.path + ".away", redis.path)
+
+
+def logged(caplog):
+    return [(r.levelname, r.getMessage()) for r in caplog.records if r.name == "fcgi_sse"]
+
+
+def levels(caplog):
+    return [level for level, _ in logged(caplog)]
+
+
+def test_redis_away(redis, site, caplog):
+    """Redis away: pages work, one warning; what ended meanwhile is ended when it is back, who logged in gets a record."""
+    browser = site("db")
+    staying, leaving, new, user = browser(), browser(), browser(), new_user()
+    staying("login", user=user.username)
+    leaving("login", user=user.username)
+    with away(redis):
+        key = leaving.key
+        assert leaving("logout").status_code == new("login", user=user.username).status_code == 200
+        for _ in range(3):
+            assert new("visit").status_code == 200
+        assert levels(caplog) == ["WARNING"] and redis.client.exists(key)
+    link.retry_at = 0.1  # 5 s later
+    new("visit")
+    assert redis.client.exists(new.key) and redis.client.exists(staying.key) and len(records(redis)) == 2
+
+
+def test_paid_without_a_request(redis, site, caplog, monkeypatch):
+    """A logout while Redis is away ends the streams when it is back, even if nobody visits the site any more."""
+    monkeypatch.setattr(redis_link, "RETRY_S", 0.1)
+    do, gone, user = site("db")(), new_user(), new_user()
+    do("login", user=user.username)
+    key = do.key
+    redis.client.zadd("sse:user:%s" % gone.pk, {"d" * 64: 1})
+    redis.client.set("sse:session:" + "d" * 64, '{"user": "gone", "channels": ["all"]}')
+    with away(redis):
+        do("logout")
+        gone.delete()
+        time.sleep(0.3)  # tries in vain
+        assert redis.client.exists(key) and levels(caplog) == ["WARNING"]
+    wait_until(lambda: records(redis) == [] and not link.owed, 5)
+    wait_until(lambda: not link.payer, 5, "the thread to end that has nothing to do")
+
+
+def test_more_than_can_be_owed(redis, site, caplog, monkeypatch):
+    """Of too many ends the first are given up, and the log has one error."""
+    monkeypatch.setattr(redis_link, "OWED_MAX", 2)
+    monkeypatch.setattr(redis_link, "RETRY_S", 0.1)
+    browsers = [site("db")() for _ in range(4)]
+    for do in browsers:
+        do("login", user=new_user().username)
+    with away(redis):
+        for do in browsers:
+            do("logout")
+    wait_until(lambda: len(records(redis)) == 2, 5)
+    assert levels(caplog).count("ERROR") == 1
+
+
+SCRIPT = """if True:
+    import logging, os, sys, time
+    logging.basicConfig(format="%(levelname)s %(message)s")
+    from django.conf import settings
+    settings.configure(INSTALLED_APPS=["django.contrib.contenttypes", "django.contrib.auth", "fcgi_sse"],
+                       FCGI_SSE_REDIS=sys.argv[1], USE_TZ=True)
+    import django
+    django.setup()
+    from fcgi_sse import end_session, redis_link
+    def go_on(word):
+        print(word, flush=True)
+        assert sys.stdin.readline()
+    def wait_paid():
+        while redis_link.link.owed:
+            time.sleep(0.01)
+    go_on("ready")
+"""
+
+
+@pytest.fixture
+def script(folder, redis, stack):
+    """script(code): another process with the package; it says words and waits for us."""
+    def start(code):
+        err = stack.enter_context(open(folder / "script.err", "w+", encoding="utf-8"))
+        process = subprocess.Popen([PYTHON, "-c", SCRIPT + code, redis.url], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                   stderr=err, env={**os.environ, "PYTHONPATH": PACKAGE}, bufsize=0)
+        stack.callback(lambda: (process.kill(), process.wait(), process.stdin.close(), process.stdout.close()))
+
+        def log():
+            err.seek(0)
+            return err.read()
+
+        def said(word):
+            assert process.stdout.readline().decode().strip() == word, log()
+
+        process.log, process.said, process.go_on = log, said, lambda: process.stdin.write(b"\n")
+        process.said("ready")
+        return process
+    return start
+
+
+def key_of(session_key):
+    return "sse:session:" + record_module.digest(session_key)
+
+
+def test_paid_at_the_end_of_a_process(redis, django, script):  # noqa: F811
+    """A process that ends tries once more."""
+    redis.client.set(key_of("a"), "{}")
+    process = script("""
+    end_session("a")
+    go_on("owed")
+    """)
+    with away(redis):
+        process.go_on()
+        process.said("owed")
+    assert redis.client.exists(key_of("a"))
+    process.go_on()
+    assert process.wait(10) == 0 and "ERROR" not in process.log()
+    assert not redis.client.exists(key_of("a"))
+
+
+def test_lost_at_the_end_of_a_process(redis, django, script):  # noqa: F811
+    """... and says so if that was in vain."""
+    process = script("""
+    end_session("a")
+    """)
+    with away(redis):
+        process.go_on()
+        assert process.wait(10) == 0
+    lines = [line.split(" ")[0] for line in process.log().splitlines()]
+    assert lines == ["WARNING", "ERROR"], process.log()
+
+
+def test_fork(redis, django, script):  # noqa: F811
+    """A server that forks (gunicorn --preload): what is owed stays with who owes it, a lock that another thread
+    holds hinders no child, and a child pays its own."""
+    redis.client.mset({key_of("a"): "{}", key_of("b"): "{}"})
+    process = script("""
+    redis_link.RETRY_S = 0.2
+    end_session("a")
+    with redis_link.link.lock:
+        child = os.fork()
+    if child == 0:
+        assert not redis_link.link.owed
+        end_session("b")
+        print("forked", flush=True)
+        wait_paid()
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    wait_paid()
+    go_on("paid")
+    """)
+    with away(redis):
+        process.go_on()
+        process.said("forked")
+    process.said("paid")
+    assert redis.client.exists(key_of("a"), key_of("b")) == 0
+
+
+# ---- Redis that refuses
+
+def test_refused_end(redis, django, caplog, monkeypatch):  # noqa: F811
+    """An end that Redis refuses is told and dropped: it does not pass for a Redis that is away, and what is owed
+    behind it is paid."""
+    monkeypatch.setattr(redis_link, "RETRY_S", 0.1)
+    redis.client.mset({"sse:user:1": "no set", key_of("a"): "{}", key_of("b"): "{}"})
+    fcgi_sse.end_streams(1)
+    assert levels(caplog) == ["ERROR"] and not link.owed
+    fcgi_sse.end_session("a")
+    assert not redis.client.exists(key_of("a"))
+    with away(redis):
+        fcgi_sse.end_streams(1)
+        fcgi_sse.end_session("b")
+    wait_until(lambda: not redis.client.exists(key_of("b")) and not link.owed, 5)
+    assert levels(caplog) == ["ERROR", "WARNING", "ERROR"]
+
+
+def test_refused_record(redis, site, caplog):
+    """A Redis that refuses to write (a replica): pages work without streams, the log says it once and not for each
+    page, and that is not taken for a Redis that is away."""
+    do, user = site("db")(), new_user()
+    redis.client.replicaof("127.0.0.1", "1")
+    do("login", user=user.username)
+    for _ in range(3):
+        assert do("visit").content == user.username.encode()
+    assert levels(caplog) == ["ERROR"] and "replica" in caplog.text and not link.retry_at
+    redis.client.replicaof("NO", "ONE")
+    do("visit")
+    assert len(records(redis)) == 1
+
+
+def test_redis_hangs(redis, site, caplog):
+    """A Redis that does not answer costs one page its time limit, not each of them; later one at a time finds out
+    whether it is back."""
+    do = site("db")()
+    do("login", user=new_user().username)
+    client().connection_pool.reset()
+    client().connection_pool.connection_kwargs["socket_timeout"] = 0.3
+    redis.client.execute_command("CLIENT", "PAUSE", "3000", "ALL")
+    sessions.recent.forget()
+    started = time.monotonic()
+    for _ in range(5):
+        assert do("visit").status_code == 200
+    assert time.monotonic() - started < 1.5
+    assert levels(caplog) == ["WARNING"]
+    link.retry_at = time.monotonic()  # the moment has come, for several
+
+    def seconds(_):
+        begun = time.monotonic()
+        assert link.call(lambda: client().ping()) == (False, None)
+        return time.monotonic() - begun
+
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        assert sorted(s > 0.2 for s in pool.map(seconds, range(4))) == [False, False, False, True]
+    redis.client.execute_command("CLIENT", "UNPAUSE")
+
+
+# ---- a database that is away
+
+def test_database_away(redis, site, caplog, monkeypatch):
+    """A page that needs no database works without one; the record stays as it is, and what ended is ended."""
+    browser = site("cache")
+    do, other, user = browser(), browser(), new_user()
+    do("login", user=user.username)
+    other("login", user=user.username)
+    key = other.key
+
+    def fail(*_):
+        raise OperationalError("no database")
+
+    monkeypatch.setattr(ModelBackend, "get_user", fail)
+    sessions.recent.forget()
+    assert do("cart").status_code == other("rotate").status_code == 200
+    assert redis.client.exists(do.key) and not redis.client.exists(key, other.key)
+    assert levels(caplog) == ["ERROR", "ERROR"] and "no database" in caplog.text
+    monkeypatch.undo()
+    other("visit")
+    assert redis.client.exists(other.key)
