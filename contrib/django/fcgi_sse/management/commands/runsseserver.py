@@ -11,10 +11,12 @@ from ... import conf
 
 
 def find_sse_serve():
-    in_tree = pathlib.Path(__file__).resolve().parents[5] / "sse-serve"
-    if in_tree.is_file():
-        return str(in_tree)
-    return shutil.which("sse-serve") or shutil.which("sse-serve", path="/usr/local/bin:/usr/bin")
+    folder = pathlib.Path(__file__).resolve().parents[3]  # of the package
+    top = folder.parent.parent
+    # only in our own source tree: what stands above an installed package is anybody's
+    if folder.parts[-2:] == ("contrib", "django") and (top / "fcgi-sse.c").is_file():
+        return str(top / "sse-serve")
+    return shutil.which("sse-serve")
 
 
 class Command(BaseCommand):
@@ -33,6 +35,10 @@ class Command(BaseCommand):
         if program is None:
             raise CommandError("sse-serve is not in PATH. It is a part of fcgi-sse: in its source folder, run "
                                "make and sudo make install.")
+        url = str(conf.stream_url())
+        if not url.startswith("/sse/"):
+            raise CommandError("FCGI_SSE_URL is %s, but sse-serve has the streams at /sse/: leave that setting out in "
+                               "development." % url)
         # In the environment, not on the command line: that is public.
         redis, password = conf.redis_address()
         env = {**os.environ, "FCGI_SSE_REDIS": redis, "FCGI_SSE_PREFIX": conf.prefix()}
