@@ -25,7 +25,6 @@
 	var RETRY_MOST_MS = 30000;
 	var SILENCE = 2.5; // heartbeat intervals
 	var CONNECT_MS = 60000;
-	var GATHER_MS = 50; // the other tabs answer within this, mostly
 	var ANSWER_MS = 5000; // a leader that says nothing for so long is ill
 	var IDS_KEPT = 4096;
 
@@ -97,7 +96,7 @@
 	 * Keeps a stream open from position at on.  tell() hears of everything:
 	 * {k: "open"}, {k: "error", data}, {k: "end", text}, and, with the
 	 * position behind it (at), {k: "event", id, name, text},
-	 * {k: "reset", text}, {k: "beat", seconds}.  After an end, or an error
+	 * {k: "reset", text, from, clock}, {k: "beat", seconds}.  After an end, or an error
 	 * without retry, the listener closes it.
 	 */
 	function Connection(url, options, at, tell) {
@@ -165,7 +164,7 @@
 		// none: EventSource then repeats the last one.
 		function read(e) {
 			var id = e.lastEventId || "";
-			var own = id === last || id === self.at ? "" : id;
+			var own = id === last ? "" : id;
 
 			last = id;
 			// A late record has an older id, and the server goes on
@@ -190,13 +189,14 @@
 					at: self.at });
 			},
 			"stream-reset": function (e) {
-				var clock = (parse(e.data) || {}).id;
+				var clock = (parse(e.data) || {}).id, from = self.at;
 
 				read(e);
 				// Replay starts at the id that came before this,
 				// or, if the store went back, at its beginning.
 				self.at = clock && isAfter(last, clock) ? "0" : last;
-				tell({ k: "reset", text: e.data, at: self.at });
+				tell({ k: "reset", text: e.data, at: self.at,
+					from: from, clock: clock });
 			},
 			"stream-end": function (e) {
 				close();
@@ -221,7 +221,8 @@
 		};
 
 		options.names.forEach(function (name) {
-			listeners[name] = listeners[name] || onMessage;
+			if (!listeners.hasOwnProperty(name))
+				listeners[name] = onMessage;
 		});
 
 		function open() {
@@ -256,35 +257,51 @@
 	 * Browsers allow six HTTP/1.1 connections to a host, so the seventh tab
 	 * would freeze.  The tab that holds the lock leads: it has the
 	 * connection and repeats all that it hears to the others.  Each tab
-	 * knows its own position.  One that is behind what the leader says
-	 * ("hello", the position behind which all will follow) asks ("want") and
-	 * hears nothing until the leader has opened the stream anew from there;
-	 * what a tab has had already it drops by id.  So it does not matter
-	 * which messages a dying leader took with it.
+	 * knows its own position.  "hello" says where the leader stands: all
+	 * behind it will follow.  A tab that is not there yet catches up over a
+	 * connection of its own, and keeps what the leader says until then; what
+	 * a tab has had already it drops by id.  So it does not matter which
+	 * messages a dying leader took with it.
 	 */
 	function Shared(key, connect, start, asksForPast, deliver) {
 		var channel = new window.BroadcastChannel(key);
 		var me = String(Math.random());
 		var at = /^\d+$/.test(start) ? start : "";
 		var floor = at; // at or below: not ours, or had
-		var seen = {}, ids = [];
+		var seen = Object.create(null), ids = [];
 		var connection = null, release = null; // we lead
-		var first = null, isReady = false, isOpen = false, isOver = false;
-		var wanted = null, gathering, timer, interval = 0;
+		var own = null, target, kept, isReady = false; // we follow
+		var isOpen = false, isOver = false, timer, interval = 0;
 
 		function take(m) {
+			var id = m.id;
+
 			if (isOver)
 				return;
-			if (m.k === "event" && m.id !== "") {
-				if (!isAfter(m.id, floor) || seen[m.id])
+			if (m.k === "event" && id !== "") {
+				if (!isAfter(id, floor) || seen[id])
 					return;
-				seen[m.id] = true;
-				if (ids.push(m.id) > IDS_KEPT) {
-					floor = ids.shift();
-					delete seen[floor];
+				seen[id] = true;
+				if (ids.push(id) > IDS_KEPT) {
+					id = ids.shift();
+					delete seen[id];
+					if (isAfter(id, floor))
+						floor = id;
 				}
 			}
-			if (m.k === "reset" || m.at && isAfter(m.at, at))
+			if (m.k === "reset") {
+				// What is gone from before we came is no loss.
+				if (m.from && isAfter(at, m.from) &&
+					!isAfter(at, m.clock))
+					return;
+				at = m.at;
+				if (at === "0") { // older ids may come again
+					floor = at;
+					seen = Object.create(null);
+					ids = [];
+				}
+			}
+			if (m.at && isAfter(m.at, at))
 				at = m.at;
 			if (m.k === "beat") {
 				interval = 1000 * m.seconds;
@@ -297,59 +314,29 @@
 			channel.postMessage(m);
 		}
 
+		function stop(c) {
+			if (c)
+				c.close();
+			return null;
+		}
+
 		// --- leading
 
-		function begin(from) {
-			if (connection)
-				connection.close();
-			say({ k: "hello", at: /^\d+$/.test(from) ? from : "" });
-			connection = connect(from, function (m) {
+		function greeting(to) {
+			say({ k: "hello", to: to, at: at, isOpen: isOpen });
+		}
+
+		function lead() {
+			clearTimeout(timer);
+			own = stop(own);
+			isOpen = false;
+			greeting();
+			connection = connect(at || start, function (m) {
 				if (m.k === "open" || m.k === "error")
 					isOpen = m.k === "open";
 				say(m);
 				take(m);
 			});
-		}
-
-		// Tabs that are behind answer a new leader at about one time.
-		function catchUp(from) {
-			if (wanted === null || isAfter(wanted, from))
-				wanted = from;
-			clearTimeout(gathering);
-			gathering = setTimeout(function () {
-				from = wanted;
-				wanted = null;
-				begin(from);
-			}, GATHER_MS);
-		}
-
-		function lead() {
-			clearTimeout(timer);
-			isReady = true;
-			if (first)
-				first.close();
-			first = null;
-			if (at === "")
-				return begin(start);
-			say({ k: "hello", at: at });
-			catchUp(at);
-		}
-
-		// Have all tabs had, or will they have, all that follows?
-		function isCovered(from) {
-			return at !== "" && (!isAfter(at, from) ||
-				floor !== "" && !isAfter(floor, from) &&
-				!ids.some(function (id) {
-					return isAfter(id, from);
-				}));
-		}
-
-		function answer(m) {
-			if (m.at === "" || isCovered(m.at))
-				say({ k: "hello", to: m.me, at: m.at || at,
-					isOpen: isOpen });
-			else
-				catchUp(m.at);
 		}
 
 		function request(options) {
@@ -364,15 +351,12 @@
 				if (isOver)
 					return;
 				if (e.name !== "AbortError") { // no locks here
-					release = release || call;
+					release = release || function () {};
 					return lead();
 				}
 				// Robbed: we were asleep for too long.
 				release = null;
-				clearTimeout(gathering);
-				if (connection)
-					connection.close();
-				connection = wanted = null;
+				connection = stop(connection);
 				isReady = false;
 				request({});
 				ask();
@@ -386,38 +370,40 @@
 		function ask() {
 			if (isOver || release)
 				return;
-			// In step we only want a sign of life; what we have not
-			// had yet is on its way, before the answer.
-			say({ k: "want", me: me, at: isReady ? "" : at });
+			say({ k: "want", me: me });
 			clearTimeout(timer);
 			timer = setTimeout(request, ANSWER_MS, { steal: true });
 		}
 
-		function greet(m) {
-			var isBehind;
+		function catchUp() {
+			var beats = 0;
 
-			if (at === "" && asksForPast) {
-				// The past that the URL asks for is for this tab
-				// alone: a connection of its own, until that
-				// has a position to go on from.
-				first = first || connect(start, function (m) {
+			own = connect(at || start, function (m) {
+				if (m.id !== "") // the leader has those, too
 					take(m);
-					if (at !== "" && first) {
-						first.close();
-						first = null;
-						ask();
-					}
-				});
-				return;
-			}
-			if (at === "")
+				// The first beat comes before the past.
+				if (m.k === "beat" && !beats++ || at === "" ||
+					isAfter(target, at))
+					return;
+				own = stop(own);
+				isReady = true;
+				kept.forEach(take);
+			});
+		}
+
+		function greet(m) {
+			if (at === "" && !asksForPast)
 				at = floor = m.at;
-			isBehind = at !== "" &&
-				(m.at === "" || isAfter(m.at, at));
-			isReady = !isBehind;
-			if (isBehind)
-				ask();
-			deliver({ k: m.isOpen ? "open" : "beat", at: at });
+			target = m.at;
+			kept = [];
+			isReady = at === target ||
+				target !== "" && isAfter(at, target);
+			if (isReady) {
+				own = stop(own);
+				deliver({ k: m.isOpen ? "open" : "beat", at: at });
+			} else if (target !== "" && !own) {
+				catchUp();
+			}
 		}
 
 		channel.onmessage = function (e) {
@@ -425,18 +411,25 @@
 
 			if (m.k === "want") {
 				if (release)
-					answer(m);
+					greeting(m.me);
 				return;
 			}
 			if (isOver || release || m.to && m.to !== me)
 				return;
-			clearTimeout(timer);
-			if (interval)
-				timer = setTimeout(ask, SILENCE * interval);
-			if (m.k === "hello")
+			if (isReady || m.k === "hello") { // an answer
+				clearTimeout(timer);
+				if (interval)
+					timer = setTimeout(ask, SILENCE * interval);
+			}
+			// A new leader may have no position at first.
+			if (m.k === "hello" || !isReady && target === "" && m.at)
 				greet(m);
-			else if (isReady || !m.at)
+			if (m.k === "hello")
+				return;
+			if (isReady || !m.at)
 				take(m);
+			else if (kept && kept.push(m) === IDS_KEPT)
+				ask();
 		};
 
 		function onVisible() {
@@ -451,13 +444,10 @@
 			close: function (hasEnded) {
 				isOver = true;
 				clearTimeout(timer);
-				clearTimeout(gathering);
 				document.removeEventListener("visibilitychange",
 					onVisible);
-				[connection, first].forEach(function (c) {
-					if (c)
-						c.close();
-				});
+				stop(connection);
+				stop(own);
 				channel.close();
 				// The others have to hear of an end before one
 				// of them becomes the leader.
@@ -488,7 +478,7 @@
 		// The position moves, so it is no part of the URL.
 		url = url.replace(/#.*/, "").replace(CURSOR,
 			function (all, mark, value) {
-				start = start || value;
+				start = start || decodeURIComponent(value);
 				return mark;
 			}).replace(/([?&])&+/g, "$1").replace(/[?&]$/, "");
 		if (!/[?&]heartbeat=/.test(url))
@@ -520,9 +510,8 @@
 				});
 		}
 
-		// jQuery makes a regular expression of a namespace, and
-		// "sse.open.x" would reach handlers bound to "sse.open.x" for a
-		// plugin's "x".
+		// jQuery makes a regular expression of a namespace, and a part
+		// of it that is ours would reach the handlers of "sse.open".
 		function trigger(type, data) {
 			var parts = type.split(".");
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 """sse-share: the tabs of a page share one stream, and lose nothing when its tab goes."""
 import json
+import signal
 import subprocess
 import threading
 import time
@@ -201,6 +202,150 @@ def test_joining(redis, fcgi_sse, chromium, serve, site, server):
     fcgi_sse.wait_responders(2)
 
 
+@both_servers
+def test_trimmed_for_one(redis, start_fcgi_sse, chromium, serve, site, server):
+    """What is gone for the tab that was away is told to that tab; the others stay on their stream."""
+    origin = serve(server, start_fcgi_sse(redis, "--history-count=3")).origin
+    tabs = Tabs(chromium, site, origin)
+    tabs.open(2)
+    ids = publish_ids(redis, "--lines", "all", stdin=b"x\n" * 10)
+    tabs.wait_messages(10)
+    behind = Tabs(chromium, site, origin, name="behind.html", attributes='data-last-event-id="%d"' % ids[0])
+    behind.open()
+    behind.wait_messages(3)
+    unknown = Tabs(chromium, site, origin, query="last_event_id=not%2Da%2Dnumber&amp;channels=all", name="unknown.html")
+    unknown.open()
+    unknown.tabs[0].wait_log(2)
+    ids += publish_ids(redis, "all", "y")
+    for group, count in ((tabs, 11), (behind, 4), (unknown, 1)):
+        group.wait_messages(count)
+        group.check(ids[-count:])
+    assert [e["reason"] for e in behind.tabs[0].data("reset")] == ["trimmed"]
+    assert [e["reason"] for e in unknown.tabs[0].data("reset")] == ["unknown"]
+    for tab in tabs.tabs:
+        assert not tab.noted("reset") and len(tab.noted("open")) == 1
+    assert sorted(tab.js("sources.length") for tab in tabs.tabs) == [0, 1], "no stream was opened anew"
+    for tab in behind.tabs + unknown.tabs:
+        tab.wait("sources.length === 1 && sources[0].readyState === 2")
+
+
+def test_store_went_back(redis, fcgi_sse, chromium, serve, site):
+    """The store falls back behind what the tabs had: each is told once, and hears what comes then, older ids too."""
+    tabs = Tabs(chromium, site, serve("nginx", fcgi_sse).origin)
+    tabs.open(3)
+    first = publish_ids(redis, "all", "1")
+    tabs.wait_messages(1)
+    dump = {key: redis.client.dump(key) for key in redis.client.keys() if key != b"sse:recorder"}
+    redis.client.incrby("sse:clock", 40 * 10 ** 6)  # a clock that was ahead
+    lost = publish_ids(redis, "--lines", "all", stdin=b"2\n3\n")
+    tabs.wait_messages(3)
+    tabs.open()  # this one begins at an id that will come again
+    for key, value in dump.items():
+        redis.client.restore(key, 0, value, replace=True)
+    publish_ids(redis, "all", "it shows that the store is another one")
+    for tab in tabs.tabs:
+        tab.wait("log[log.length - 1].type === 'reset'")
+    tabs.open()
+    ids = publish_ids(redis, "--lines", "all", stdin=b"4\n5\n")
+    assert ids[-1] < lost[0]
+    for tab in tabs.tabs:
+        tab.wait("log[log.length - 1].data === 5")
+        assert tab.js("document.body.sseStream.lastEventId") == str(ids[-1])
+    for tab in tabs.tabs[:3]:
+        assert [e["reason"] for e in tab.data("reset")] == ["flushed"]
+        assert [int(e["id"]) for e in tab.noted("message")] == first + lost + ids
+
+
+def test_by_the_api(redis, fcgi_sse, chromium, serve, site):
+    """SSE.connect(url, {share: true}) shares; with since= each tab has the past, and there is one stream."""
+    ids = publish_ids(redis, "--lines", "all", stdin=b"1\n2\n")
+    origin = serve("nginx", fcgi_sse).origin
+    page = site.page("api.html", """<body><script>
+var stream = SSE.connect("/sse/?channels=all&since=60", { share: true, events: ["price"] })
+	.on("*", function (data, event) {
+		note(event.type, data, { id: event.id });
+	});
+</script></body>""", HEAD)
+    tabs = []
+    for _ in range(3):
+        tabs.append(chromium.open(origin + page))
+        tabs[-1].wait_log(2)
+    ids += publish_ids(redis, "--event=price", "all", "3")
+    for tab in tabs:
+        assert [(e["type"], e["data"], int(e["id"])) for e in tab.wait_log(3)] == [
+            ("message", 1, ids[0]), ("message", 2, ids[1]), ("price", 3, ids[2])]
+        assert tab.js("stream.shared") is True
+    fcgi_sse.wait_responders(1)
+    tabs[0].run("stream.close();")
+    ids = publish_ids(redis, "all", "4")
+    assert tabs[1].wait_log(4)[3]["data"] == tabs[2].wait_log(4)[3]["data"] == 4
+    assert len(tabs[0].log()) == 3 and tabs[0].js("stream.state") == "closed"
+
+
+def test_without_locks(redis, fcgi_sse, chromium, serve, site):
+    """A browser that refuses the lock (storage that is blocked): each tab has its own stream, and close() ends it."""
+    origin = serve("nginx", fcgi_sse).origin
+    page = site.page("locks.html", """<body sse-data="/sse/?channels=all" sse-share>
+<script>record(document.body, %s);</script></body>""" % TYPES, """<script>
+navigator.locks.request = function () {
+	return Promise.reject(new DOMException("not here", "SecurityError"));
+};
+</script>""")
+    tabs = [chromium.open(origin + page) for _ in range(2)]
+    fcgi_sse.wait_responders(2)
+    publish_ids(redis, "all", "1")
+    for tab in tabs:
+        assert [e["type"] for e in tab.wait_log(2)] == ["open", "message"]
+        tab.run("document.body.sseStream.close();")
+    fcgi_sse.wait_responders(0)
+
+
+def test_leader_behind(redis, start_fcgi_sse, chromium, serve, site):
+    """What is gone for a new leader that was behind is told to it, not to the tab that has had it."""
+    tabs = Tabs(chromium, site, serve("nginx", start_fcgi_sse(redis, "--history-count=3")).origin)
+    tabs.open(3)
+    ids = publish_ids(redis, "all", "first")
+    tabs.wait_messages(1)
+    leader = tabs.leader()
+    behind, ahead = [tab for tab in tabs.tabs if tab is not leader]
+    behind.run("isDeaf = true;")
+    ids += publish_ids(redis, "--lines", "all", stdin=b"lost\n" * 10)
+    ahead.wait("log[log.length - 1].id === '%d'" % ids[-1])
+    behind.run("isDeaf = false;")
+    tabs.close(leader)
+    assert tabs.leader() is behind
+    behind.wait("log[log.length - 1].id === '%d'" % ids[-1])
+    ids += publish_ids(redis, "all", "last")
+    tabs.wait_messages(5)
+    assert [int(e["id"]) for e in ahead.noted("message")] == ids and not ahead.noted("reset")
+    assert [int(e["id"]) for e in behind.noted("message")] == ids[:1] + ids[-4:]
+    assert [e["reason"] for e in behind.data("reset")] == ["trimmed"]
+
+
+def test_catching_up_slowly(redis, start_fcgi_sse, chromium, serve, site):
+    """While a tab's own connection takes its time, it keeps what the leader says, with an id or without."""
+    fcgi_sse = start_fcgi_sse(redis, "--record=none")
+    origin = serve("nginx", fcgi_sse).origin
+    tabs = Tabs(chromium, site, origin)
+    tabs.open()
+    ids = publish_ids(redis, "--lines", "all", stdin=b"0\n1\n2\n3\n")
+    tabs.wait_messages(4)
+    fcgi_sse.signal(signal.SIGSTOP)
+    late = Tabs(chromium, site, origin, name="late.html", attributes='data-last-event-id="%d"' % ids[0])
+    late.open(1, "connecting")
+    late.tabs[0].wait("sources.length === 1")
+    for i in range(4, 8):
+        ids += publish_ids(redis, "all", str(i))
+        redis.publish("all", "-%d" % i)
+    tabs.wait_messages(12)
+    fcgi_sse.signal(signal.SIGCONT)
+    late.wait_messages(11)
+    ids += publish_ids(redis, "all", "8")
+    late.wait_messages(12)
+    assert late.tabs[0].data("message") == [1, 2, 3, 4, -4, 5, -5, 6, -6, 7, -7, 8]
+    fcgi_sse.wait_responders(1)
+
+
 def test_events_without_an_id(redis, start_fcgi_sse, chromium, serve, site):
     """What nobody records has no id; each tab has it once all the same."""
     tabs = Tabs(chromium, site, serve("nginx", start_fcgi_sse(redis, "--record=none")).origin)
@@ -305,6 +450,29 @@ def test_robbed(redis, fcgi_sse, chromium, serve, site):
     tabs.wait_messages(2)
     tabs.check(ids)
     assert tab.js("leads() && sources.length === 2")
+
+
+def test_robbed_while_it_slept(redis, fcgi_sse, chromium, serve, site):
+    """A leader that was asleep when it lost its lock knows that it may have missed something."""
+    tabs = Tabs(chromium, site, serve("nginx", fcgi_sse).origin)
+    tabs.open(3)
+    ids = publish_ids(redis, "all", "1")
+    tabs.wait_messages(1)
+    tabs.close(tabs.leader())
+    leader = tabs.leader()  # and it has followed before
+    [other] = [tab for tab in tabs.tabs if tab is not leader]
+    leader.run("""isDeaf = true;
+    navigator.locks.query().then(function (q) {
+        return navigator.locks.request(q.held[0].name, {steal: true}, function () {});
+    });""")
+    other.wait("leads()")
+    ids += publish_ids(redis, "all", "2")
+    other.wait("log[log.length - 1].data === 2")
+    leader.run("isDeaf = false;")
+    ids += publish_ids(redis, "all", "3")
+    tabs.wait_messages(3)
+    tabs.check(ids)
+    tabs.leader()
 
 
 def test_where_it_is_not_secure(redis, fcgi_sse, chromium, serve, site):
