@@ -336,6 +336,8 @@ forget_store(struct follower *f)
 		f->positions[i].is_exact = false;
 	f->seen_clock = f->taken.clock;
 	f->floor = 0;
+	if (f->out->cursor > f->taken.clock)
+		f->out->cursor = f->taken.clock;
 	return follow_put_reset(f, RESET_FLUSHED, true);
 }
 

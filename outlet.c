@@ -9,10 +9,11 @@
 #define SMALL_LEN_MAX (1 << 20) /* a reset of 1,024 channels fits */
 
 void
-outlet_init(struct outlet *o, struct client *cl)
+outlet_init(struct outlet *o, struct client *cl, uint64_t heartbeat_s)
 {
 	memset(o, 0, sizeof(*o));
 	o->cl = cl;
+	o->heartbeat_s = heartbeat_s;
 	buf_init(&o->small, SMALL_LEN_MAX);
 }
 
@@ -53,7 +54,8 @@ outlet_put_id(struct outlet *o, uint64_t id)
 {
 	buf_printf(&o->small, "id: %llu\n\n", (unsigned long long)id);
 	o->cursor = id;
-	return outlet_put_small(o);
+	return o->heartbeat_s != 0 ? outlet_put_heartbeat(o)
+				   : outlet_put_small(o);
 }
 
 enum client_result
@@ -68,11 +70,11 @@ outlet_put_record(struct outlet *o, const struct record *rec)
 }
 
 enum client_result
-outlet_put_heartbeat(struct outlet *o, bool as_event, uint64_t interval_s)
+outlet_put_heartbeat(struct outlet *o)
 {
-	if (as_event)
+	if (o->heartbeat_s != 0)
 		buf_printf(&o->small, "event: stream-heartbeat\ndata: %llu\n\n",
-		    (unsigned long long)interval_s);
+		    (unsigned long long)o->heartbeat_s);
 	else
 		buf_puts(&o->small, ":\n\n");
 	return outlet_put_small(o);

@@ -17,14 +17,17 @@
 #include "sse.h"
 
 struct outlet {
-	struct client *cl; /* borrowed */
-	struct buf small;  /* blocks are built here */
-	uint64_t cursor;   /* the id that the client remembers */
+	struct client *cl;    /* borrowed */
+	struct buf small;     /* blocks are built here */
+	uint64_t cursor;      /* the id that the client remembers */
+	uint64_t heartbeat_s; /* of heartbeats that are events; else 0 */
 	size_t unflushed_len;
 	int64_t last_write_ms;
 };
 
-void outlet_init(struct outlet *o, struct client *cl);
+/* heartbeat_s: the interval that heartbeats tell page code, as events; 0: they
+ * are comments. */
+void outlet_init(struct outlet *o, struct client *cl, uint64_t heartbeat_s);
 void outlet_free(struct outlet *o);
 
 /* Bytes, or what was built in o->small.  Like all functions here they return
@@ -35,7 +38,9 @@ enum client_result outlet_put_small(struct outlet *o);
 /* All that was put leaves in one write. */
 enum client_result outlet_flush(struct outlet *o);
 
-/* A block of only an id: it dispatches nothing, and the browser remembers it. */
+/* A block of only an id: it dispatches nothing, and the browser remembers it.
+ * A heartbeat that is an event follows: without it, page code would take this
+ * id for that of the next event that has none. */
 enum client_result outlet_put_id(struct outlet *o, uint64_t id);
 
 /* A record's frame.  The cursor never goes back: behind a late record comes
@@ -43,10 +48,9 @@ enum client_result outlet_put_id(struct outlet *o, uint64_t id);
 enum client_result outlet_put_record(
     struct outlet *o, const struct record *rec);
 
-/* A sign of life: a comment, or an event "stream-heartbeat" with interval_s
- * as its data if as_event. */
-enum client_result outlet_put_heartbeat(
-    struct outlet *o, bool as_event, uint64_t interval_s);
+/* A sign of life: a comment, or an event "stream-heartbeat" with the interval
+ * as its data. */
+enum client_result outlet_put_heartbeat(struct outlet *o);
 
 /* "stream-reset": says what cannot be kept, for the channels; clock: the id
  * from which a page that keeps its own position may go on. */

@@ -76,13 +76,6 @@ stream_is_stopping(void)
 
 /* --- the start ---------------------------------------------------------- */
 
-static enum client_result
-put_heartbeat(struct stream *st)
-{
-	return outlet_put_heartbeat(
-	    &st->out, st->req->wants_heartbeat_event, st->cfg->heartbeat_s);
-}
-
 /* The header, how to come back, where replay begins, and what is gone. */
 static enum client_result
 put_start(struct stream *st, const struct resume *r)
@@ -93,9 +86,6 @@ put_start(struct stream *st, const struct resume *r)
 	result = outlet_put_retry(&st->out, (int64_t)st->cfg->retry_ms);
 	if (result == CLIENT_OK)
 		result = outlet_put_id(&st->out, r->floor);
-	/* an event shows page code the id before it: here, where it stands */
-	if (result == CLIENT_OK && st->req->wants_heartbeat_event)
-		result = put_heartbeat(st);
 	if (result == CLIENT_OK && r->reason != RESET_NONE)
 		result = follow_put_reset(&st->follower, r->reason,
 		    r->concerns_all || r->reason != RESET_TRIMMED);
@@ -285,7 +275,7 @@ live(struct stream *st)
 		} else if (now >= st->follower.take_due_ms) {
 			result = follow_take(&st->follower);
 		} else if (now >= heartbeat_due_ms(st)) {
-			result = put_heartbeat(st);
+			result = outlet_put_heartbeat(&st->out);
 			if (result == CLIENT_OK)
 				result = outlet_flush(&st->out);
 		} else {
@@ -305,7 +295,8 @@ stream_run(struct client *cl, const struct config *cfg,
 	};
 	enum client_result result;
 
-	outlet_init(&st.out, cl);
+	outlet_init(
+	    &st.out, cl, req->wants_heartbeat_event ? cfg->heartbeat_s : 0);
 	if (open_follower(&st) == -1) {
 		st.is_over = true;
 		result = come_back(&st, "out of memory");

@@ -174,6 +174,45 @@ def test_store_emptied(redis, start_fcgi_sse, chromium, serve, site, server):
     assert tab.js("document.body.sseStream.lastEventId") == str(id_)
 
 
+def test_events_without_an_id(redis, start_fcgi_sse, chromium, serve, site):
+    """What nobody records has no id, whatever the stream's position is when it comes."""
+    server = serve("nginx", start_fcgi_sse(redis, "--record=none"))
+    before, first = publish_ids(redis, "--lines", "all", stdin=b"before\n0\n")
+    [newest] = publish_ids(redis, "other", "the clock goes on")
+    tab = chromium.open(server.origin + site.page("noid.html", """
+<body sse-data="/sse/?channels=all" data-last-event-id="%d"><script>record(document.body, %s);</script></body>""" % (
+        before, FIVE)))
+    tab.wait_log(2)
+    tab.wait("document.body.sseStream.lastEventId === '%d'" % newest)
+    for i in (1, 2):
+        redis.publish("all", str(i))
+    [last] = publish_ids(redis, "all", "3")
+    redis.publish("all", "4")
+    assert [(e["data"], e["id"]) for e in tab.wait_log(6)[1:]] == [
+        (0, str(first)), (1, ""), (2, ""), (3, str(last)), (4, "")]
+
+
+def test_names_that_objects_inherit(redis, fcgi_sse, chromium, serve, site):
+    """An event may be called what every JavaScript object has."""
+    names = ["constructor", "toString", "hasOwnProperty", "valueOf"]
+    tab = chromium.open(serve("nginx", fcgi_sse).origin + site.page("names.html", """
+<body sse-data="/sse/?channels=all" sse-events="%s"><script>record(document.body, %s);</script></body>""" % (
+        ",".join(names), json.dumps(["open"] + names))))
+    tab.wait_log(1)
+    for name in names:
+        sse_publish(redis, "--event=" + name, "all", "x")
+    assert [e["type"] for e in tab.wait_log(1 + len(names))[1:]] == names
+
+
+def test_encoded_position(redis, fcgi_sse, chromium, serve, site):
+    """A position in the page's URL is decoded once: an old one of tornado-sse is unknown, and said to be."""
+    tab = chromium.open(serve("nginx", fcgi_sse).origin + site.page("encoded.html", """
+<body sse-data="/sse/?channels=all&amp;lastEventId=%%31%%35"><script>record(document.body, %s);</script></body>""" % FIVE))
+    publish_ids(redis, "all", "1")
+    log = tab.wait_log(3)
+    assert [e["type"] for e in log] == ["open", "reset", "message"] and log[1]["data"]["reason"] == "flushed"
+
+
 # ---- the API, jQuery, the polyfill, htmx
 
 @both_servers

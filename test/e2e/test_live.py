@@ -125,6 +125,18 @@ def test_heartbeat_event(redis, start_fcgi_sse, loop):
     assert first.all_events[0][:3] == ("stream-heartbeat", "600", None)
 
 
+def test_heartbeat_event_behind_an_id(redis, start_fcgi_sse, loop):
+    """With ?heartbeat=event one follows each block of only an id: page code learns it from there."""
+    before, first = publish_ids(redis, "--lines", "all", stdin=b"before\n1\n")
+    [newest] = publish_ids(redis, "other", "the clock goes on")
+    stream = loop.live(start_fcgi_sse(redis, "--heartbeat=600"), "all",
+                       query={"heartbeat": "event", "lastEventId": str(before)})
+    redis.publish("all", "2")
+    stream.wait_data(2)
+    beat = "event: stream-heartbeat\ndata: 600\n\n"
+    assert "id: %d\n\n%sid: %d\ndata: 1\n\nid: %d\n\n%s" % (before, beat, first, newest, beat) in stream.text
+
+
 def test_max_lifetime(redis, start_fcgi_sse, loop):
     """A stream ends by itself after --max-lifetime give or take ten per cent, cleanly."""
     fcgi_sse = start_fcgi_sse(redis, "--max-lifetime=2")
