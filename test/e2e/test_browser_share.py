@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+import test_session
 from browser import both_servers, chromium, module_chromium, serve, site  # noqa: F401
 from processes import SSE_PUBLISH_BIN, publish_ids, redis_environment, sse_publish, wait_until
 
@@ -387,6 +388,29 @@ def test_refused(redis, fcgi_sse, chromium, serve, site):
     tabs.open(2, "closed")
     for tab in tabs.tabs:
         assert tab.data("error") == [{"status": 403, "retry": False}]
+
+
+def test_another_login(redis, fcgi_sse, chromium, serve, site):
+    """A logout ends the stream of all tabs; the next login's stream is heard in its own tabs only."""
+    fcgi_sse.expect_log("session")
+    tabs = Tabs(chromium, site, serve("nginx", fcgi_sse, SSE_SESSION_COOKIE="sid").origin, query="")
+    chromium.open(tabs.url)
+    for user in ("tug", "eve"):
+        token = user * 8
+        test_session.login(redis, [user], token, user)
+        chromium.driver.add_cookie({"name": "sid", "value": token})
+        old, tabs.tabs = tabs.tabs, []
+        tabs.open(2)
+        publish_ids(redis, "tug", "1")
+        publish_ids(redis, "eve", "2")
+        tabs.wait_messages(1)
+        test_session.logout(redis, token)
+        for tab in tabs.tabs:
+            tab.wait("document.body.sseStream.state === 'closed'")
+            assert tab.data("message") == [1 if user == "tug" else 2] and tab.data("end") == [{"reason": "session"}]
+        fcgi_sse.wait_responders(0)
+    for tab in old:
+        assert tab.data("message") == [1]
 
 
 @pytest.mark.parametrize("first", ["after an event", "before any event"])
