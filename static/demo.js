@@ -235,6 +235,7 @@
 		counts.unshift(0);
 		counts.length = SECONDS + 1;
 		plot();
+		tell();
 	}
 
 	// --- publishing

@@ -91,6 +91,19 @@ def test_disconnect_and_reconnect(redis, start_fcgi_sse, chromium, serve, run, s
     connected(tab)
 
 
+def test_reconnect_before_the_first_event(redis, fcgi_sse, chromium, serve):
+    """A page that has seen no event yet goes on from where it joined."""
+    sse_publish(redis, "elsewhere", "so that there is a clock")
+    tab = connected(chromium.open(serve("nginx", fcgi_sse).origin + "/static/index.html"))
+    tab.wait("/^[0-9]{16}$/.test(position.textContent)", 3, "position.textContent")
+    tab.run("toggle.click();")
+    fcgi_sse.wait_responders(0)
+    sse_publish(redis, "all", "missed")
+    tab.run("toggle.click();")
+    assert wait_rows(tab, 1) == [("resumed", "message", "missed")]
+    assert text(tab, "resumed") == "1"
+
+
 def test_refused(redis, fcgi_sse, chromium, serve):
     """A channel that may not be read: the page says so."""
     fcgi_sse.expect_log("refused")
