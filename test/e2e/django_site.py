@@ -20,12 +20,13 @@ PACKAGE = os.path.join(TOP, "contrib", "django")
 EXAMPLE = os.path.join(PACKAGE, "example")
 PYTHON = "/usr/bin/python3"
 ENGINES = ["db", "cached_db", "cache", "signed_cookies"]
+ANYBODY = "jörg@x.y+z-w"  # a user's name with all that Django allows
 
 NGINX = """
 daemon off; user root; pid %(folder)s/nginx.pid; error_log stderr error; worker_processes 1;
 events { worker_connections 1024; }
 http {
-	access_log %(folder)s/access.log;
+	access_log off;
 	client_body_temp_path %(folder)s/nginx-body; proxy_temp_path %(folder)s/nginx-proxy;
 	fastcgi_temp_path %(folder)s/nginx-fcgi; uwsgi_temp_path %(folder)s/nginx-uwsgi;
 	scgi_temp_path %(folder)s/nginx-scgi;
@@ -88,8 +89,9 @@ def new_user(name=None, **more):
 def example_database(tmp_path_factory):
     """Its database after the first start, made once."""
     path = tmp_path_factory.mktemp("django") / "db.sqlite3"
-    subprocess.run([PYTHON, "-c", "import manage; manage.prepare()"], cwd=EXAMPLE, check=True, timeout=60,
-                   stdout=subprocess.DEVNULL,
+    code = ("import manage; manage.prepare(); from django.contrib.auth.models import User\n"
+            "User.objects.create_user(%r, password='demo')" % ANYBODY)
+    subprocess.run([PYTHON, "-c", code], cwd=EXAMPLE, check=True, timeout=60, stdout=subprocess.DEVNULL,
                    env={**os.environ, "EXAMPLE_DB": str(path), "PYTHONDONTWRITEBYTECODE": "1",
                         "DJANGO_SETTINGS_MODULE": "chat.settings"})
     return path
@@ -124,6 +126,11 @@ class Site(Program):
         return done.stdout.decode()
 
 
+def asked(log):
+    """The streams that were asked for, of the log of fcgi-sse --debug: "" or why there was none."""
+    return [why for _, why in re.findall(r"debug: (?:stream of (.*)|refused \S+ (\(\d+\): .*))", log)]
+
+
 class Front(WebServer):
     """contrib/django/nginx.conf.example before the site."""
 
@@ -141,10 +148,8 @@ class Front(WebServer):
         self.origin = "http://127.0.0.1:%d" % port
         self.site, self.fcgi_sse = site, fcgi_sse
 
-    def requests(self):
-        """(method, path, status) of the requests that have ended."""
-        with open(self.folder / "access.log", encoding="utf-8") as lines:
-            return [(m, p, int(s)) for m, p, s in re.findall(r'"([A-Z]+) (\S+) HTTP[^"]*" (\d+)', lines.read())]
+    def asked(self):
+        return asked(self.fcgi_sse.stderr())
 
 
 class Served(Program):
@@ -152,14 +157,19 @@ class Served(Program):
 
     speaks, path = "http", "/sse/"
 
-    def __init__(self, folder, site):
+    def __init__(self, folder, site, options=()):
+        """options: of fcgi-sse, which has them from the environment."""
         self.port, self.site = free_port(), site
+        more = {"FCGI_SSE_" + name.upper(): value for name, value in (o[2:].split("=") for o in options)}
         self.address = ("127.0.0.1", self.port)
         self.origin = "http://127.0.0.1:%d" % self.port
         super().__init__(folder, "runsseserver", site.command(
-            "runsseserver", "--port=%d" % self.port, "--proxy=http://127.0.0.1:%d" % site.port), check_stderr=False,
-            env={**site.env, "FCGI_SSE_BIN": FCGI_SSE_BIN, "SSE_PUBLISH_BIN": SSE_PUBLISH_BIN}, start_new_session=True)
+            "runsseserver", "--port=%d" % self.port, "--proxy=http://127.0.0.1:%d" % site.port, "--debug"),
+            check_stderr=False, env={**site.env, **more, "FCGI_SSE_BIN": FCGI_SSE_BIN, "SSE_PUBLISH_BIN": SSE_PUBLISH_BIN}, start_new_session=True)
         self.ready(lambda: b"Ctrl-C" in self.stdout(), 20)
+
+    def asked(self):
+        return asked(self.stderr())
 
 
 @pytest.fixture
@@ -168,8 +178,8 @@ def start_site(folder, redis, stack, example_database, start_fcgi_sse):
     def start(kind="nginx", settings="", options=()):
         site = Site(folder, redis, example_database, settings)
         stack.callback(site.stop)
-        front = (Front(folder, start_fcgi_sse(redis, *options), site) if kind == "nginx"
-                 else Served(folder, site))
+        front = (Front(folder, start_fcgi_sse(redis, "--debug", *options), site) if kind == "nginx"
+                 else Served(folder, site, options))
         stack.callback(front.stop)
         return front
     return start

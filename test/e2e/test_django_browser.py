@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: ISC
-"""The example site in Chromium, with two users, through nginx and runsseserver."""
+"""The example site in Chromium, through nginx and through runsseserver."""
 import json
+import time
 
 import pytest
 
 from browser import chromium, module_chromium  # noqa: F401
-from django_site import example_database, records, start_site  # noqa: F401
+from django_site import ANYBODY, ENGINES, example_database, records, start_site  # noqa: F401
 from processes import wait_until
 
 pytest.importorskip("django")
@@ -14,6 +15,7 @@ pytestmark = [pytest.mark.chromium, pytest.mark.seconds(120)]
 both = pytest.mark.parametrize("kind", ["nginx", "runsseserver"])
 MESSAGES = "Array.from(document.querySelectorAll('#messages li')).map(function (e) { return e.textContent; })"
 STATE = "(document.getElementById('state') || {}).textContent"
+UNKNOWN = "(403): the session is unknown, or it is over"
 
 
 class Page:
@@ -34,11 +36,35 @@ class Page:
         self.press("#login", username=name, password="demo")
         return self.is_open(name)
 
+    def login_over(self, name):
+        """Log in where somebody is logged in: the site has no form for it."""
+        self.tab.run("""
+            var form = document.querySelector('form[action="/logout/"]');
+            form.action = "/login/";
+            form.innerHTML += '<input name="username"><input name="password" value="demo">';
+            form.querySelector('[name="username"]').value = %s;
+            form.submit();""" % json.dumps(name))
+        return self.is_open(name)
+
+    def logout(self):
+        self.press("#logout")
+        self.tab.wait("document.getElementById('login') !== null", show="document.body.textContent")
+        return self
+
+    def reload(self, name):
+        self.tab.run("location.reload()")
+        return self.is_open(name)
+
     def is_open(self, name):
         self.tab.wait("document.getElementById('user') && document.getElementById('user').textContent.indexOf(%s) >= 0"
                       % json.dumps(name), show="document.body.textContent")
         self.tab.wait(STATE + " === 'open'", show=STATE)
         return self
+
+    def is_over(self, seconds=5):
+        """The stream has ended, and the page knows that it stays so."""
+        self.tab.wait(STATE + " === 'end'", seconds, show=STATE)
+        assert self.tab.js("document.body.sseStream.state") == "closed"
 
     def post(self, text, to=""):
         return self.press("#form button", text=text, to=to)
@@ -47,16 +73,59 @@ class Page:
         self.tab.wait(MESSAGES + ".length >= %d" % count, show=MESSAGES)
         return self.tab.js(MESSAGES)
 
+    def replay(self, position, count):
+        """What another stream of this page replays from a position."""
+        self.tab.run("window.replayed = []; window.again = new EventSource('/sse/?lastEventId=%s');"
+                     "again.onmessage = function (e) { replayed.push(JSON.parse(e.data).text); }" % position)
+        self.tab.wait("replayed.length >= %d" % count, show="replayed")
+        self.tab.run("again.close()")
+        return self.tab.js("replayed")
+
+    @property
+    def cookie(self):
+        return self.tab.focus().driver.get_cookie("sessionid")
+
+    def with_cookie(self, cookie):
+        """From now on this browser sends a session's cookie that it was told to forget."""
+        self.tab.focus().driver.add_cookie({name: cookie[name] for name in ("name", "value", "path", "httpOnly")})
+        assert self.cookie["value"] == cookie["value"]
+        return self
+
+
+@pytest.fixture
+def site(chromium, start_site):  # noqa: F811
+    """start_site, and a browser without cookies: those of another port are ours, too."""
+    chromium.driver.execute_cdp_cmd("Network.clearBrowserCookies", {})
+    return start_site
+
 
 def hosts(front):
     """Two origins of one site: each has its own cookies."""
     return "http://127.0.0.1:%d" % front.port, "http://localhost:%d" % front.port
 
 
+def check_refused(front, page):
+    """A stream is refused with a cookie that once was good, to sse.js and to what any page would write, and
+    neither asks again."""
+    before = len(front.asked())
+    page.tab.run("window.errors = []; window.again = SSE.connect('/sse/', {retry: 50});"
+                 "again.on('error', function (e) { errors.push(e); });"
+                 "window.plain = new EventSource('/sse/')")
+    page.tab.wait("errors.length === 1 && plain.readyState === 2", show="[errors, plain.readyState]")
+    assert page.tab.js("errors") == [{"status": 403, "retry": False}] and page.tab.js("again.state") == "closed"
+    # sse.js asks a second time, since EventSource does not tell the status
+    expected = front.asked()[:before] + [UNKNOWN] * 3
+    wait_until(lambda: front.asked() == expected, 5, lambda: "%r, there is %r" % (expected, front.asked()))
+    time.sleep(0.5)  # it would have asked again after 50 ms, and after 100
+    assert front.asked() == expected and page.tab.js("errors.length") == 1
+
+
 @both
-def test_two_users(redis, chromium, start_site, kind):  # noqa: F811
-    """A message for all is live on both pages, one for a user on that user's alone; a reload shows the same."""
-    one, two = hosts(start_site(kind))
+def test_two_users(redis, chromium, site, kind):  # noqa: F811
+    """A message for all is live on both pages, one for a user on that user's alone; a reload shows the same, also
+    when Redis has lost everything."""
+    front = site(kind, options=["--heartbeat=1"])
+    one, two = hosts(front)
     admin, tug = Page(chromium, one).login("admin"), Page(chromium, two).login("tug")
     admin.post("for all")
     assert admin.messages(1) == tug.messages(1) == ["admin: for all"]
@@ -65,49 +134,67 @@ def test_two_users(redis, chromium, start_site, kind):  # noqa: F811
     tug.post("back")
     assert admin.messages(2) == ["tug: back", "admin: for all"]
     assert tug.messages(3)[0] == "tug: back"
-    tug.tab.run("location.reload()")
-    tug.is_open("tug")
-    tug.post("again")
+    redis.client.flushall()
+    tug.is_over()
+    admin.is_over()
+    tug.reload("tug").post("again")
     assert tug.messages(4) == ["tug: again", "tug: back", "admin: for tug", "admin: for all"]
 
 
 @both
-@pytest.mark.parametrize("engine", ["db", "signed_cookies"])
-def test_logout_in_another_tab(redis, chromium, start_site, kind, engine):  # noqa: F811
-    """Log out in one tab: the stream of the other ends at once, a reconnect gets 403 and there are no more attempts."""
-    if kind == "runsseserver" and engine != "db":
-        engine = "cached_db"
-    front = start_site(kind, "SESSION_ENGINE = 'django.contrib.sessions.backends.%s'\n" % engine)
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_session(redis, chromium, site, kind, engine):  # noqa: F811
+    """With each session engine: own events and those of all, from a post_save handler and by plain PUBLISH, live and
+    replayed; a login over another one, and a logout in another tab, end the streams at once, and the old cookies
+    open none."""
+    front = site(kind, "SESSION_ENGINE = 'django.contrib.sessions.backends.%s'\n" % engine)
     one, two = hosts(front)
-    tab, other, stays = Page(chromium, one).login("admin"), Page(chromium, one), Page(chromium, two).login("tug")
-    other.is_open("admin")
-    other.press("#logout")
-    other.tab.wait("document.getElementById('login') !== null", show="document.body.textContent")
-    tab.tab.wait(STATE + " === 'end'", 5, show=STATE)
-    assert tab.tab.js("document.body.sseStream.state") == "closed"
+    page, tug = Page(chromium, one).login(ANYBODY), Page(chromium, two).login("tug")
+    position = page.tab.js("document.body.getAttribute('data-last-event-id')")
+    tug.post("for all").messages(1)
+    tug.post("for you", ANYBODY)
+    page.messages(2)
+    for number, channel in ((8, ANYBODY), (9, "all")):  # as django_sse sends it
+        redis.publish(channel, json.dumps(["message", json.dumps(
+            {"type": "chat", "id": number, "author": "PUBLISH", "text": "to " + channel})]))
+    assert page.messages(4) == ["PUBLISH: to all", "PUBLISH: to " + ANYBODY, "tug: for you", "tug: for all"]
+    assert tug.messages(2) == ["PUBLISH: to all", "tug: for all"]
+    assert page.replay(position, 4) == ["for all", "for you", "to " + ANYBODY, "to all"]
+    assert tug.replay(position, 2) == ["for all", "to all"]
 
-    def asked():
-        return len([1 for _, path, _ in front.requests() if path.startswith("/sse/")]) if kind == "nginx" else 0
+    first, other = page.cookie, Page(chromium, one).is_open(ANYBODY)
+    other.login_over("admin")  # a new key
+    page.is_over()
+    second = other.cookie
+    assert second["value"] != first["value"]
+    page.reload("admin")
 
-    # sse.js, and what any page would write
-    tab.tab.run("window.errors = []; window.again = SSE.connect('/sse/', {retry: 100});"
-                "again.on('error', function (e) { errors.push(e); });"
-                "window.plain = new EventSource('/sse/')")
-    tab.tab.wait("errors.length === 1 && plain.readyState === 2", show="[errors, plain.readyState]")
-    assert tab.tab.js("errors") == [{"status": 403, "retry": False}] and tab.tab.js("again.state") == "closed"
-    count = asked()
-    stays.post("still here")
-    assert stays.messages(1) == ["tug: still here"]
-    assert tab.tab.js("errors.length") == 1 and asked() == count
-    assert wait_until(lambda: [r[0] for r in records(redis)] == ["tug"])
+    other.logout()
+    page.is_over()
+    assert page.cookie is None
+    for cookie in (first, second):
+        check_refused(front, page.with_cookie(cookie))
+    tug.post("still here")
+    assert tug.messages(3)[0] == "tug: still here" and [user for user, _ in records(redis)] == ["tug"]
 
 
-def test_login_again_after_logout(redis, chromium, start_site):  # noqa: F811
+@both
+def test_expiry(redis, chromium, site, kind):  # noqa: F811
+    """A session that expires ends its stream, and its cookie opens none."""
+    front = site(kind, "SESSION_COOKIE_AGE = 3\n", ["--heartbeat=1"])
+    page = Page(chromium, hosts(front)[0]).login("tug")
+    cookie = page.cookie
+    page.is_over(10)
+    assert records(redis) == [] and front.asked() == [""]
+    check_refused(front, page.with_cookie(cookie))
+
+
+@both
+def test_login_again_after_logout(redis, chromium, site, kind):  # noqa: F811
     """Log in after a logout: the new session's stream is open, and has what was posted meanwhile."""
-    one, two = hosts(start_site())
+    one, two = hosts(site(kind))
     page, tug = Page(chromium, one).login("admin"), Page(chromium, two).login("tug")
-    page.press("#logout")
-    page.tab.wait("document.getElementById('login') !== null", show="document.body.textContent")
+    page.logout()
     tug.post("meanwhile")
     tug.messages(1)
     page.login("admin")
@@ -115,9 +202,12 @@ def test_login_again_after_logout(redis, chromium, start_site):  # noqa: F811
     assert page.messages(2) == ["tug: live", "tug: meanwhile"]
 
 
-def test_wrong_password(redis, chromium, start_site):  # noqa: F811
+@both
+def test_wrong_password(redis, chromium, site, kind):  # noqa: F811
     """A wrong password opens nothing."""
-    page = Page(chromium, hosts(start_site())[0])
+    front = site(kind)
+    page = Page(chromium, hosts(front)[0])
     page.press("#login", username="admin", password="wrong")
     page.tab.wait("document.getElementById('wrong') !== null", show="document.body.textContent")
     assert records(redis) == [] and page.tab.js("document.body.getAttribute('sse-data')") is None
+    assert front.asked() == []
