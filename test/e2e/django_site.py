@@ -103,7 +103,8 @@ class Site(Program):
     def __init__(self, folder, redis, database, settings=""):
         self.port = free_port()
         self.database = folder / "example.sqlite3"
-        shutil.copy(database, self.database)
+        if database:
+            shutil.copy(database, self.database)
         folder.write("test_settings.py", "from chat.settings import *\n"
                      "PASSWORD_HASHERS = ['django.contrib.auth.hashers.PBKDF2PasswordHasher',"
                      " 'django.contrib.auth.hashers.MD5PasswordHasher']\n" + settings)

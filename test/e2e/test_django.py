@@ -187,7 +187,8 @@ def test_settings_of_django_sse(redis, django, start_redis):
 
 
 def test_checks(django):
-    """manage.py check tells of a middleware that is missing or stands too low, and of a bad FCGI_SSE_CHANNELS."""
+    """manage.py check tells of a middleware that is missing or stands too low, of a bad FCGI_SSE_CHANNELS, and of
+    a Redis that cannot be an address (one that is away is no mistake)."""
     ids = lambda: {m.id for m in run_checks() if m.id.startswith("fcgi_sse")}  # noqa: E731
     ours, *others = dj_settings.MIDDLEWARE
     assert ids() == set()
@@ -197,6 +198,11 @@ def test_checks(django):
         assert ids() == {"fcgi_sse.E001"}
     with django(FCGI_SSE_CHANNELS="nowhere.to.be.found"):
         assert ids() == {"fcgi_sse.E002"}
+    for bad in ("localhost:6379", "redis://h/one"):
+        with django(FCGI_SSE_REDIS=bad):
+            assert ids() == {"fcgi_sse.E003"}
+    with django(FCGI_SSE_REDIS=None, REDIS_SSEQUEUE_CONNECTION_SETTINGS={"location": "localhost:port"}):
+        assert ids() == {"fcgi_sse.E003"}
 
 
 # ---- the template tag
@@ -290,13 +296,19 @@ def test_readme(redis, django):
 
 
 def test_readme_channels(redis, site):
-    """README's channels by id: a user called staff reads nothing of the staff."""
+    """README's channels by id: a user called staff reads nothing of the staff, as with the default, which README says."""
+    with open(os.path.join(PACKAGE, "README.md"), encoding="utf-8") as f:
+        assert "The default is safe only\nwhere user names and the names of shared channels cannot meet" in f.read()
+    do = site("db")()
+    do("login", user=new_user("staff").username)
+    assert records(redis) == [("staff", ["staff", "all"])]
+    do("logout")
     names_ = {}
     exec(BLOCKS["channels"], names_)
     exec(BLOCKS["channels-setting"], names_)
     assert names_["FCGI_SSE_CHANNELS"] == "myapp.sse.channels"
     do = site("db", FCGI_SSE_CHANNELS=names_["channels"])()
-    do("login", user=new_user("staff").username)
+    do("login", user="staff")
     [(_, [own, shared])] = records(redis)
     assert re.match(r"user-\d+$", own) and shared == "all"
     do("login", user=new_user("boss", is_staff=True).username)

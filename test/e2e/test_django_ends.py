@@ -65,7 +65,10 @@ def test_password_change(redis, site, engine):
     user, do, other = new_user(), browser(), browser()
     do("login", user=user.username)
     other("login", user=user.username)
+    heard = listen(redis, other.key)
     do("password", keep="")
+    assert wait_until(heard.get_message)
+    heard.close()
     assert redis.client.exists(do.key) and not redis.client.exists(other.key) and len(records(redis)) == 1
     sessions.recent.forget()
     assert other("visit").content == b""

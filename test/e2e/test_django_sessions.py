@@ -43,21 +43,25 @@ def test_login_and_logout(redis, site, engine):
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_flush(redis, site, engine):
-    """session.flush() without logout removes the record."""
+    """session.flush() without logout removes the record and says so."""
     do = site(engine)()
     do("login", user=new_user().username)
+    heard = listen(redis, do.key)
     do("flush")
-    assert records(redis) == []
+    assert records(redis) == [] and wait_until(heard.get_message)
+    heard.close()
 
 
 @pytest.mark.parametrize("engine", ["db", "cached_db", "cache"])
 def test_rotation(redis, site, engine):
-    """A new session key: a new record, and the old one is gone at once."""
+    """A new session key: a new record, and the old one is gone at once and says so."""
     do = site(engine)()
     do("login", user=new_user().username)
-    before = do.key
+    before, heard = do.key, listen(redis, do.key)
     do("rotate")
     assert do.key != before and redis.client.exists(do.key) and not redis.client.exists(before)
+    assert wait_until(heard.get_message)
+    heard.close()
 
 
 def test_fixed_before_login(redis, site):
@@ -240,6 +244,13 @@ def test_channels_of_a_setting(redis, site, caplog):
     assert records(redis) == []
     CHANNELS[:] = [{}.__class__]  # a bug in it fails no page and gives no channel
     assert do("visit").status_code == 200 and records(redis) == [] and "FCGI_SSE_CHANNELS failed" in caplog.text
+
+
+def test_channels_that_are_no_list(redis, site, caplog):
+    """A rule that answers with a text has no channel of each letter: it is a bug, and the log says so."""
+    do = site("db", FCGI_SSE_CHANNELS=lambda request: "all")()
+    do("login", user=new_user().username)
+    assert records(redis) == [] and "FCGI_SSE_CHANNELS" in caplog.text and "list" in caplog.text
 
 
 def test_user_names(redis, site, caplog):

@@ -7,7 +7,8 @@ import signal
 
 import pytest
 
-from django_site import ENGINES, browser_of, example_database, records, start_site, wait_records  # noqa: F401
+from django_site import ANYBODY, ENGINES, Served, Site, browser_of, example_database  # noqa: F401
+from django_site import records, start_site, wait_records  # noqa: F401
 from processes import clock, port_listens, wait_until
 
 pytest.importorskip("django")
@@ -148,14 +149,33 @@ def test_channels_change(redis, start_site, browser_of, folder):
 
 def test_user_name_with_everything(redis, start_site, browser_of):
     """A name with @ . + - and a letter that is not ASCII is a channel."""
-    front = start_site()
-    name = "jörg@x.y+z-w"
-    front.site.manage("from django.contrib.auth.models import User; User.objects.create_user(%r, password='demo')" % name)
-    user = browser_of(front).login(name)
+    user = browser_of(start_site()).login(ANYBODY)
     stream = user.live()
-    user.request("/post/", {"text": "to myself", "to": name, "fetch": 1})
+    user.request("/post/", {"text": "to myself", "to": ANYBODY, "fetch": 1})
     assert stream.wait_data(1) and texts(stream) == ["to myself"]
-    assert wait_records(redis, [(name, [name, "all"])])
+    assert wait_records(redis, [(ANYBODY, [ANYBODY, "all"])])
+
+
+def test_two_commands(redis, folder, stack, browser_of):
+    """The example needs no more than runserver and runsseserver: the first start makes its tables and its users."""
+    site = Site(folder, redis, None)
+    stack.callback(site.stop)
+    front = Served(folder, site)
+    stack.callback(front.stop)
+    tug, admin = browser_of(front).login("tug"), browser_of(front).login("admin")
+    stream = tug.live()
+    admin.request("/post/", {"text": "hello", "to": "tug"})
+    assert stream.wait_data(1) and texts(stream) == ["hello"]
+
+
+@both
+def test_host(folder, start_site, browser_of, kind):
+    """The site sees the address that the browser asked: Django compares it with the Origin of a form (since 4.0)."""
+    folder.write("with_host.py", "from chat.urls import urlpatterns\nfrom django.http import HttpResponse\n"
+                 "from django.urls import path\n\n"
+                 "urlpatterns = [path('host/', lambda r: HttpResponse(r.scheme + '://' + r.get_host())), *urlpatterns]\n")
+    front = start_site(kind, "ROOT_URLCONF = 'with_host'\n")
+    assert browser_of(front).request("/host/").text == front.origin
 
 
 def test_static_file(start_site, browser_of):
@@ -170,7 +190,7 @@ def test_static_file(start_site, browser_of):
 
 def test_redis_away(redis, start_site, browser_of):
     """Without Redis the pages still work, with one warning in the log; then all is as before."""
-    front = start_site("nginx", "from fcgi_sse import records as r; r.RETRY_S = 0.1\n")
+    front = start_site("nginx", "from fcgi_sse import redis_link; redis_link.RETRY_S = 0.1\n")
     front.fcgi_sse.expect_log("Redis")
     tug = browser_of(front).login("tug")
     redis.stop()

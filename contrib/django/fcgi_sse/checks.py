@@ -2,8 +2,10 @@
 """What manage.py check says of the settings."""
 from django.conf import settings
 from django.core.checks import Error, Warning
+from django.core.exceptions import ImproperlyConfigured
 
 from . import conf
+from .redis_client import client
 
 OURS = "fcgi_sse.middleware.SSESessionMiddleware"
 SESSION = "django.contrib.sessions.middleware.SessionMiddleware"
@@ -24,4 +26,10 @@ def check_settings(app_configs, **_):
     except ImportError as err:
         found.append(Error("FCGI_SSE_CHANNELS: %s" % err, hint="A function, request -> list of channels, or its "
                            "dotted path.", id="fcgi_sse.E002"))
+    try:
+        conf.prefix()
+        client()
+    except (ValueError, ImproperlyConfigured) as err:
+        found.append(Error("the address of Redis: %s" % err, hint="FCGI_SSE_REDIS: redis://127.0.0.1:6379/0 or "
+                           "unix:///run/redis/redis.sock?db=1", id="fcgi_sse.E003"))
     return found

@@ -93,6 +93,8 @@ def _user(request, again=False):
 def _channels(request):
     prefix = conf.prefix()
     wanted = conf.channels_callable()(request)
+    if isinstance(wanted, str):
+        raise TypeError("'%s' is no list of channels" % wanted)
     channels = []
     for name in sorted(wanted) if isinstance(wanted, (set, frozenset)) else wanted:
         error = names.channel_error(name, prefix)
