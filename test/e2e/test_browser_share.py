@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: ISC
 """sse-share: the tabs of a page share one stream, and lose nothing when its tab goes."""
 import json
+import os
+import random
 import signal
 import subprocess
 import threading
@@ -24,6 +26,8 @@ window.BroadcastChannel = Channel && function (name) {
 	var channel = new Channel(name);
 
 	channel.addEventListener("message", function (e) {
+		if (isDeaf === "to this leader" && (leads() || e.data.k === "hello" && !e.data.to))
+			isDeaf = false;
 		if (isDeaf)
 			e.stopImmediatePropagation();
 	});
@@ -509,3 +513,78 @@ def test_where_it_is_not_secure(redis, fcgi_sse, chromium, serve, site):
     tabs.wait_messages(1)
     assert tabs.tabs[0].js("window.isSecureContext") is False
     assert tabs.tabs[0].js("document.body.sseStream.shared") is False
+
+
+@both_servers
+@pytest.mark.soak
+@pytest.mark.seconds(300)
+def test_tabs_come_and_go(redis, start_fcgi_sse, chromium, serve, site, run, server):
+    """Two minutes of tabs that open, close, miss messages and lose their stream: each has each event once, in order."""
+    fcgi_sse = start_fcgi_sse(redis, "--retry=100", "--history-count=100000").expect_log(DIED)
+    web_server = serve(server, fcgi_sse)
+    url = web_server.origin + site.page("soak.html", """
+<body sse-data="/sse/?channels=all" sse-share><script>
+if (location.hash)
+	document.body.setAttribute("data-last-event-id", location.hash.slice(1));
+record(document.body, %s);
+</script></body>""" % TYPES, HEAD)
+    chance = random.Random(os.environ.get("SOAK_SEED", "1"))
+    tabs, ids, lock, over = [], [], threading.Lock(), threading.Event()
+
+    def publish():
+        while not over.is_set():
+            new = publish_ids(redis, "--lines", "all", stdin=b"x\n" * chance.randint(1, 30))
+            with lock:
+                ids.extend(new)
+            over.wait(chance.random() / 5)
+
+    def open_tab():
+        with lock:
+            at = chance.choice([None] + ids[-200:-1:20]) if ids else None
+        tab = chromium.open(url + ("#%d" % at if at else ""))
+        tab.begins_behind = at
+        tabs.append(tab)
+
+    def close_tab():
+        tab = chance.choice(tabs)
+        tab.run(chance.choice(["", "location = 'about:blank';", "document.body.sseStream.close();"]))
+        tabs.remove(tab)
+        tab.close()
+
+    def lose_leader():
+        leaders = [tab for tab in tabs if tab.js("leads()")]
+        if len(leaders) == 1:
+            tabs.remove(leaders[0])
+            for tab in chance.sample(tabs, len(tabs) // 2):
+                tab.run("isDeaf = 'to this leader';")
+            time.sleep(0.2)
+            leaders[0].close()
+
+    def restart_web_server():
+        web_server.stop()
+        time.sleep(chance.random())
+        run(server, web_server.argv)
+
+    thread = threading.Thread(target=publish, daemon=True)
+    thread.start()
+    deadline = time.monotonic() + 120
+    rounds = 0
+    while time.monotonic() < deadline:
+        rounds += 1
+        if len(tabs) < 3 or len(tabs) < 7 and chance.random() < 0.5:
+            open_tab()
+        else:
+            chance.choice([close_tab, close_tab, lose_leader, fcgi_sse.kill_responders] +
+                          ([restart_web_server] if rounds % 10 == 0 and server == "nginx" else []))()
+        time.sleep(chance.random() / 2)
+    over.set()
+    thread.join()
+    ids.extend(publish_ids(redis, "all", "last"))
+    for tab in tabs:
+        tab.wait("log.some(function (e) { return e.data === 'last'; })", 60)
+        got = [int(e["id"]) for e in tab.noted("message")]
+        first = tab.begins_behind and ids.index(tab.begins_behind) + 1
+        assert got == ids[first if first else ids.index(got[0]):]
+        assert not tab.noted("reset")
+    fcgi_sse.wait_responders(1)
+    print("%d rounds, %d events, %d tabs at the end" % (rounds, len(ids), len(tabs)))
