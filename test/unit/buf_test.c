@@ -2,16 +2,8 @@
 /*
  * buf.h: the content, the ceiling, and that a refusal changes nothing.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <string.h>
-
-#include <cmocka.h>
-
 #include "buf.h"
+#include "test/unit/unit.h"
 
 static void
 assert_holds(const struct buf *b, const char *want)

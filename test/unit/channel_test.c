@@ -1,30 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /* channel.h: what a set holds, and what a list of names adds to it. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
 #include "channel.h"
-
-#define ROWS(table) (sizeof(table) / sizeof((table)[0]))
+#include "test/unit/unit.h"
 
 /* memory of exactly len bytes: the sanitizers see a look beyond */
-static char *
-exact_copy(const char *p, size_t len)
-{
-	char *copy = malloc(len == 0 ? 1 : len);
-
-	assert_non_null(copy);
-	memcpy(copy, p, len);
-	return copy;
-}
-
 /* the names, each followed by '|' */
 static void
 join(const struct channel_set *set, char *out, size_t size)
@@ -76,7 +55,7 @@ lists(void **state)
 	(void)state;
 	for (i = 0; i < ROWS(table); i++) {
 		len = strlen(table[i].list);
-		copy = exact_copy(table[i].list, len);
+		copy = exact_copy((struct str){ table[i].list, len });
 		channel_set_init(&set);
 		if (channel_set_add_list(
 			&set, copy, len, "sse:", error, sizeof(error)) != 0)
@@ -132,7 +111,7 @@ refused_lists(void **state)
 
 	(void)state;
 	for (i = 0; i < ROWS(table); i++) {
-		copy = exact_copy(table[i].list, table[i].len);
+		copy = exact_copy((struct str){ table[i].list, table[i].len });
 		channel_set_init(&set);
 		assert_int_equal(channel_set_add_list(&set, copy, table[i].len,
 				     table[i].prefix, error, sizeof(error)),
@@ -187,7 +166,7 @@ membership(void **state)
 	assert_int_equal(channel_set_add(&set, "fooo", 3), 0);
 	for (i = 0; i < ROWS(table); i++) {
 		len = strlen(table[i].name);
-		copy = exact_copy(table[i].name, len);
+		copy = exact_copy((struct str){ table[i].name, len });
 		if (channel_set_has(&set, copy, len) != table[i].want)
 			fail_msg("<%s>", table[i].name);
 		free(copy);

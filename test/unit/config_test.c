@@ -4,20 +4,11 @@
  * address, the password and the prefix; --help.  The tables here say again what
  * the table of config.c says: they are the interface.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "config.h"
+#include "test/unit/unit.h"
 
-#define ROWS(table) (sizeof(table) / sizeof((table)[0]))
 #define F PROGRAM_FCGI_SSE
 #define P PROGRAM_SSE_PUBLISH
 #define ARGS_MAX 8

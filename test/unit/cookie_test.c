@@ -1,15 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* cookie.h: which value a name has, and how often it stands there. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
 #include "cookie.h"
+#include "test/unit/unit.h"
 
 static const struct {
 	const char *what;

@@ -4,45 +4,8 @@
  * other one is the data of a "message" as it stands.  Payloads are copied into
  * memory of exactly their length, so that the sanitizers see a look beyond.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
 #include "event.h"
-
-#define ROWS(table) (sizeof(table) / sizeof((table)[0]))
-
-struct str {
-	const char *p;
-	size_t len;
-};
-/* a literal that may hold NUL */
-#define S(literal)                                                             \
-	{                                                                      \
-		literal, sizeof("" literal) - 1                                \
-	}
-
-static char *
-exact_copy(struct str s)
-{
-	char *copy = malloc(s.len == 0 ? 1 : s.len);
-
-	assert_non_null(copy);
-	memcpy(copy, s.p, s.len);
-	return copy;
-}
-
-static bool
-is_equal(const char *p, size_t len, struct str want)
-{
-	return len == want.len && (len == 0 || memcmp(p, want.p, len) == 0);
-}
+#include "test/unit/unit.h"
 
 struct pair_row {
 	struct str payload, name, data;

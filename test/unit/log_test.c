@@ -5,24 +5,14 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 #include <time.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "log.h"
-
-#define ROWS(table) (sizeof(table) / sizeof((table)[0]))
+#include "test/unit/unit.h"
 
 static int kept_stderr = -1, heard = -1;
 static char line[20000]; /* the last write, NUL-terminated */

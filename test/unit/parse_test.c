@@ -3,39 +3,8 @@
  * parse.h, clause by clause.  Inputs are copied into memory of exactly their
  * length, so that the sanitizers see a look beyond the end.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
 #include "parse.h"
-
-#define ROWS(table) (sizeof(table) / sizeof((table)[0]))
-
-struct str {
-	const char *p;
-	size_t len;
-};
-/* a literal that may hold NUL */
-#define S(literal)                                                             \
-	{                                                                      \
-		literal, sizeof("" literal) - 1                                \
-	}
-
-static char *
-exact_copy(struct str s)
-{
-	char *copy = malloc(s.len == 0 ? 1 : s.len);
-
-	assert_non_null(copy);
-	memcpy(copy, s.p, s.len);
-	return copy;
-}
+#include "test/unit/unit.h"
 
 static void
 check_bytes(const char *name, const struct buf *got, struct str want)

@@ -1,17 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /* recent.h: which frames are known, for how long, and how often. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <string.h>
-
-#include <cmocka.h>
-
 #include "recent.h"
+#include "test/unit/unit.h"
 
-#define ROWS(table) (sizeof(table) / sizeof((table)[0]))
 #define NOW_MS 1000000
 
 static void

@@ -3,19 +3,9 @@
  * reply.h: the header of each answer, byte for byte where a client or server
  * depends on it, and who may read across origins.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
 #include "reply.h"
+#include "test/unit/unit.h"
 
-#define ROWS(table) (sizeof(table) / sizeof((table)[0]))
 #define ROOMY 4096 /* bytes, for a buffer that is not to be full */
 
 #define CORS_ALL "Access-Control-Allow-Origin: *\r\n"

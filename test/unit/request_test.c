@@ -3,19 +3,9 @@
  * request.h: what becomes of an environment.  Its strings are copied into
  * memory of exactly their length, so that the sanitizers see a look beyond.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
 #include "request.h"
+#include "test/unit/unit.h"
 
-#define ROWS(table) (sizeof(table) / sizeof((table)[0]))
 #define ENV_MAX 8 /* variables of one row */
 #define ID_MAX (UINT64_C(1) << 53)
 

@@ -3,18 +3,8 @@
  * resume.h: where a stream begins and what it is told, for each cursor and
  * store.  The rows of a table stand in the order of the decisions.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <string.h>
-
-#include <cmocka.h>
-
 #include "resume.h"
-
-#define ROWS(table) (sizeof(table) / sizeof((table)[0]))
+#include "test/unit/unit.h"
 
 #define SECOND UINT64_C(1000000)
 #define DAY (86400 * SECOND)

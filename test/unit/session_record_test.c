@@ -1,16 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* session_record.h: a record is understood whole, or not at all. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
 #include "session_record.h"
+#include "test/unit/unit.h"
 
 static const struct {
 	const char *what, *json, *user, *channels; /* NULL: refused */

@@ -3,20 +3,9 @@
  * session.h: which channels a request may read.  What is not said or cannot
  * be understood is 403.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
 #include "redis_conn.h"
 #include "session.h"
-
-#define ROWS(table) (sizeof(table) / sizeof((table)[0]))
+#include "test/unit/unit.h"
 
 static const struct request_limits limits = { "sse:", 3 };
 

@@ -4,48 +4,13 @@
  * bytes are a record.  Inputs are copied into memory of exactly their length,
  * so that the sanitizers see a look beyond.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
 #include "sse.h"
 #include "test/sse_reader.h"
+#include "test/unit/unit.h"
 
-#define ROWS(table) (sizeof(table) / sizeof((table)[0]))
 #define ROOMY 100000 /* bytes, for a buffer that is not to be full */
 
-struct str {
-	const char *p;
-	size_t len;
-};
-/* a literal that may hold NUL */
-#define S(literal)                                                             \
-	{                                                                      \
-		literal, sizeof("" literal) - 1                                \
-	}
 #define R "\xef\xbf\xbd"
-
-static char *
-exact_copy(struct str s)
-{
-	char *copy = malloc(s.len == 0 ? 1 : s.len);
-
-	assert_non_null(copy);
-	memcpy(copy, s.p, s.len);
-	return copy;
-}
-
-static bool
-is_equal(const char *p, size_t len, struct str want)
-{
-	return len == want.len && (len == 0 || memcmp(p, want.p, len) == 0);
-}
 
 /* Events, their frames, and the data that a browser makes of them. */
 static const struct {
