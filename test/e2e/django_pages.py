@@ -32,6 +32,9 @@ def view(request):
         request.session.flush()
     elif do == "rotate":
         request.session.cycle_key()
+    elif do == "renew":
+        request.session.cycle_key()
+        return HttpResponse(request.user.get_username())
     elif do == "expire":
         request.session.set_expiry(int(request.GET["s"]))
     elif do == "password":

@@ -146,15 +146,37 @@ def deactivate(user):
     user.save()
 
 
-@pytest.mark.parametrize("change", [deactivate, lambda user: user.delete(), lambda user: user.set_password("x") or user.save()],
-                         ids=["deactivated", "deleted", "password"])
+def delete(user):
+    user.delete()
+
+
+def change_password(user):
+    user.set_password("x")
+    user.save()
+
+
+def rename(user):
+    user.username = "renamed"
+    user.save()
+
+
+@pytest.mark.parametrize("change", [deactivate, delete, change_password, rename])
 def test_login_in_flight(redis, site, change):
-    """A user who is deactivated or deleted, or gets another password, during the request that logs in: no record stays."""
+    """A user who changes during the request that logs in, or that gives the session a new key: no record stays that
+    the change did not find."""
     from django.contrib.auth import get_user_model
-    BEHIND[:] = [lambda user: change(get_user_model().objects.get(pk=user.pk))]
-    do = site("db", FCGI_SSE_CHANNELS=__name__ + ".behind_the_user")()
-    do("login", user=new_user().username)
-    assert not BEHIND and records(redis) == []
+
+    def afresh(user):
+        change(get_user_model().objects.get(pk=user.pk))
+
+    for request in "login", "renew":
+        do, user = site("db", FCGI_SSE_CHANNELS=__name__ + ".behind_the_user")(), new_user()
+        if request == "renew":
+            do("login", user=user.username)
+        BEHIND[:] = [afresh]
+        do(request, user=user.username)
+        assert not BEHIND and records(redis) == []
+        get_user_model().objects.all().delete()
 
 
 def test_failed_page(redis, site):
