@@ -6,11 +6,11 @@
 VERSION := 0.1.0
 
 FCGI_SSE := fcgi-sse config socket handover listener client request channel \
-	reply cookie session session_record session_store redis_conn \
-	redis_sub resume recent publish recorder record_queue event sse outlet \
-	follow stream sandbox clock log buf parse
-SSE_PUBLISH := sse-publish config channel redis_conn publish event sse clock \
-	log buf parse
+	reply cookie session session_record session_store redis_address \
+	redis_conn command redis_sub resume recent publish recorder \
+	record_queue event sse outlet follow stream sandbox clock log buf parse
+SSE_PUBLISH := sse-publish config channel redis_address redis_conn command \
+	publish event sse clock log buf parse
 
 # A unit test or fuzzer links its module and what that may use, nothing else.
 # Each is one row: the name of test/unit/NAME.c or test/fuzz/NAME.c, and the
@@ -19,7 +19,9 @@ buf_test := buf
 parse_test := parse buf
 event_test := event parse buf
 sse_test := sse event parse buf
-config_test := config parse buf
+config_test := config redis_address parse buf
+redis_address_test := redis_address parse buf
+command_test := command
 channel_test := channel parse buf
 request_test := request channel parse buf
 cookie_test := cookie parse buf

@@ -13,18 +13,10 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "redis_address.h"
+
 /* Which program reads the table; a row names those that have the option. */
 enum config_program { PROGRAM_FCGI_SSE = 1, PROGRAM_SSE_PUBLISH = 2 };
-
-/* Where Redis is; of host and unix_path exactly one is set. */
-struct redis_address {
-	char *host; /* owned, as are all here */
-	uint16_t port;
-	char *unix_path;
-	char *user;	/* NULL: the default user */
-	char *password; /* NULL: no AUTH */
-	unsigned db;
-};
 
 struct config {
 	/* strings are borrowed from argv or the environment, NULL: not given */
@@ -83,14 +75,5 @@ void config_free(struct config *cfg);
 
 /* Print the table's rows of a program, with defaults, for --help. */
 void config_print_options(FILE *out, enum config_program program);
-
-/*
- * Read redis://[user:password@]host[:port][/db], or unix:///path[?db=N]; parts
- * may be percent-encoded.  Returns 0 and fills *ra (owned), or -1 with a
- * sentence in error.
- */
-int redis_address_parse(
-    struct redis_address *ra, const char *url, char *error, size_t error_size);
-void redis_address_free(struct redis_address *ra);
 
 #endif

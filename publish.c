@@ -1,93 +1,48 @@
 /* SPDX-License-Identifier: ISC */
-/* The words of a call of publish.lua. */
+/* The call of publish.lua. */
 #include "publish.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "buf.h"
+#include "command.h"
 #include "lua_publish.h"
-#include "parse.h"
-
-#define NAME_SIZE (64 + 16 + CHANNEL_LEN_MAX + 1)
-
-struct words {
-	const char **argv; /* owned */
-	size_t *lens;	   /* owned */
-	int argc;
-	char *at; /* where the next built name goes */
-};
-
-static void
-add(struct words *w, const char *p, size_t len)
-{
-	w->argv[w->argc] = p;
-	w->lens[w->argc++] = len;
-}
-
-static void
-add_name(
-    struct words *w, const char *prefix, const char *kind, const char *channel)
-{
-	int len = snprintf(w->at, NAME_SIZE, "%s%s%s", prefix, kind, channel);
-
-	add(w, w->at, (size_t)len);
-	w->at += len + 1;
-}
-
-static void
-add_keys(
-    struct words *w, const char *prefix, const struct channel_set *channels)
-{
-	size_t i;
-	int len = snprintf(w->at, NAME_SIZE, "%zu", 4 + 2 * channels->n);
-
-	add(w, w->at, (size_t)len);
-	w->at += len + 1;
-	add_name(w, prefix, "clock", "");
-	add_name(w, prefix, "epoch", "");
-	add_name(w, prefix, "limits", "");
-	add_name(w, prefix, "recorder", "");
-	for (i = 0; i < channels->n; i++) {
-		add_name(w, prefix, "history:", channels->items[i].name);
-		add_name(w, prefix, "meta:", channels->items[i].name);
-	}
-}
 
 int
-publish_append(struct redis_conn *c, const char *prefix,
+publish_append(struct redis_conn *conn, const char *prefix,
     const struct channel_set *channels, const char *frame, size_t frame_len,
     const struct publish_lease *lease)
 {
-	const size_t nwords = 1 + 4 + 2 * channels->n + 5 + channels->n;
-	char *names = malloc((6 + 2 * channels->n) * NAME_SIZE);
-	struct words w = { calloc(nwords, sizeof(*w.argv)),
-		calloc(nwords, sizeof(*w.lens)), 0, names };
-	char seq[24] = "";
+	const size_t n = channels->n;
+	struct command c;
 	int failed = -1;
 	size_t i;
 
-	if (names == NULL || w.argv == NULL || w.lens == NULL)
+	if (command_init(&c, prefix, 1 + 4 + 2 * n + 5 + n, 7 + 2 * n) == -1)
 		goto out;
+	command_add_number(&c, 4 + 2 * n);
+	command_add_name(&c, "clock", "");
+	command_add_name(&c, "epoch", "");
+	command_add_name(&c, "limits", "");
+	command_add_name(&c, "recorder", "");
+	for (i = 0; i < n; i++) {
+		command_add_name(&c, "history:", channels->items[i].name);
+		command_add_name(&c, "meta:", channels->items[i].name);
+	}
+	command_add_name(&c, "event:", "");
+	command_add_text(&c, lease != NULL ? "r" : "p");
+	command_add_text(&c, lease != NULL ? lease->token : "");
 	if (lease != NULL)
-		snprintf(
-		    seq, sizeof(seq), "%llu", (unsigned long long)lease->seq);
-	add_keys(&w, prefix, channels);
-	add_name(&w, prefix, "event:", "");
-	add(&w, lease != NULL ? "r" : "p", 1);
-	add(&w, lease != NULL ? lease->token : "",
-	    lease != NULL ? strlen(lease->token) : 0);
-	add(&w, seq, strlen(seq));
-	add(&w, frame, frame_len);
-	for (i = 0; i < channels->n; i++)
-		add(&w, channels->items[i].name, channels->items[i].len);
-	failed =
-	    redis_conn_append_script(c, &lua_publish, w.argc, w.argv, w.lens);
+		command_add_number(&c, lease->seq);
+	else
+		command_add_text(&c, "");
+	command_add(&c, frame, frame_len);
+	for (i = 0; i < n; i++)
+		command_add(
+		    &c, channels->items[i].name, channels->items[i].len);
+	failed = redis_conn_append_script(
+	    conn, &lua_publish, c.argc, c.argv, c.lens);
 out:
-	free(w.argv);
-	free(w.lens);
-	free(names);
+	command_free(&c);
 	return failed;
 }
 

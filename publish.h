@@ -23,7 +23,7 @@ struct publish_lease {
  * publish.lua).
  * Returns 0, or -1 without memory.
  */
-int publish_append(struct redis_conn *c, const char *prefix,
+int publish_append(struct redis_conn *conn, const char *prefix,
     const struct channel_set *channels, const char *frame, size_t frame_len,
     const struct publish_lease *lease);
 

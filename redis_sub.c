@@ -15,19 +15,9 @@
 
 #include <hiredis/hiredis.h>
 
-#include "buf.h"
-#include "parse.h"
+#include "command.h"
 #include "redis_conn.h"
 #include "lua_snapshot.h"
-
-#define NAME_SIZE (64 + 16 + CHANNEL_LEN_MAX + 1) /* prefix, kind, channel */
-
-/* Words of one command, with the memory behind them. */
-struct words {
-	const char **argv;
-	size_t *lens;
-	int argc;
-};
 
 struct redis_sub {
 	const struct config *cfg;
@@ -35,12 +25,9 @@ struct redis_sub {
 	const char *session_key; /* NULL: none */
 	struct redis_conn *conn; /* NULL: not connected */
 	size_t prefix_len;
-	struct words eval;   /* the script, but for what changes: */
-	char (*numbers)[24]; /* highest, amount, positions */
-	struct words subscribe;
-	int nsubscribe;	  /* of its words, without plain channels */
-	char *names;	  /* behind both */
-	redisReply *exec; /* the last take's answer */
+	/* what is the same in each take is fixed in these */
+	struct command eval, subscribe;
+	redisReply *exec;		      /* the last take's answer */
 	const redisReply *snapshot, *records; /* in it */
 	bool is_subscribed;
 	bool was_torn;
@@ -50,75 +37,42 @@ struct redis_sub {
 	char error[256];
 };
 
-/* Where in EVAL's words things stand. */
-enum { EVAL_NUMKEYS = 2, EVAL_KEYS = 3 };
-
-static size_t
-eval_first_argv(const struct redis_sub *sub)
-{
-	return EVAL_KEYS + 4 + 2 * sub->channels->n;
-}
-
-static int
-words_init(struct words *w, size_t most)
-{
-	w->argv = calloc(most, sizeof(*w->argv));
-	w->lens = calloc(most, sizeof(*w->lens));
-	w->argc = 0;
-	return w->argv == NULL || w->lens == NULL ? -1 : 0;
-}
-
 static void
-words_free(struct words *w)
+build_eval(struct redis_sub *sub)
 {
-	free(w->argv);
-	free(w->lens);
-}
-
-static void
-words_add(struct words *w, const char *p, size_t len)
-{
-	w->argv[w->argc] = p;
-	w->lens[w->argc++] = len;
-}
-
-/* "PREFIX KIND CHANNEL" at *at, which moves behind it */
-static void
-add_name(struct redis_sub *sub, struct words *w, char **at, const char *kind,
-    const char *channel)
-{
-	int len =
-	    snprintf(*at, NAME_SIZE, "%s%s%s", sub->cfg->prefix, kind, channel);
-
-	words_add(w, *at, (size_t)len);
-	*at += len + 1;
-}
-
-/* The words that are the same in every take. */
-static void
-build_eval(struct redis_sub *sub, char **at)
-{
-	struct words *w = &sub->eval;
+	struct command *c = &sub->eval;
 	size_t i;
-	int nkeys;
 
-	words_add(w, "EVAL", 4);
-	words_add(w, lua_snapshot.text, lua_snapshot.len);
-	nkeys = snprintf(*at, NAME_SIZE, "%zu", 4 + 2 * sub->channels->n);
-	words_add(w, *at, (size_t)nkeys);
-	*at += nkeys + 1;
-	add_name(sub, w, at, "clock", "");
-	add_name(sub, w, at, "epoch", "");
-	add_name(sub, w, at, "recorder", "");
+	command_add_text(c, "EVAL");
+	command_add(c, lua_snapshot.text, lua_snapshot.len);
+	command_add_number(c, 4 + 2 * sub->channels->n);
+	command_add_name(c, "clock", "");
+	command_add_name(c, "epoch", "");
+	command_add_name(c, "recorder", "");
 	if (sub->session_key != NULL)
-		words_add(w, sub->session_key, strlen(sub->session_key));
+		command_add_text(c, sub->session_key);
 	else
-		add_name(sub, w, at, "recorder", ""); /* see snapshot.lua */
+		command_add_name(c, "recorder", ""); /* see snapshot.lua */
 	for (i = 0; i < sub->channels->n; i++) {
-		add_name(sub, w, at, "history:", sub->channels->items[i].name);
-		add_name(sub, w, at, "meta:", sub->channels->items[i].name);
+		command_add_name(c, "history:", sub->channels->items[i].name);
+		command_add_name(c, "meta:", sub->channels->items[i].name);
 	}
-	w->argc = (int)(eval_first_argv(sub) + 4 + sub->channels->n);
+	command_fix(c);
+}
+
+static void
+build_subscribe(struct redis_sub *sub)
+{
+	struct command *c = &sub->subscribe;
+	size_t i;
+
+	command_add_text(c, "SUBSCRIBE");
+	command_add_name(c, "recorder", "");
+	for (i = 0; i < sub->channels->n; i++)
+		command_add_name(c, "event:", sub->channels->items[i].name);
+	if (sub->session_key != NULL)
+		command_add_text(c, sub->session_key);
+	command_fix(c);
 }
 
 struct redis_sub *
@@ -126,8 +80,7 @@ redis_sub_new(const struct config *cfg, const struct channel_set *channels,
     const char *session_key)
 {
 	struct redis_sub *sub = calloc(1, sizeof(*sub));
-	size_t n = channels->n;
-	char *at;
+	const size_t n = channels->n;
 
 	if (sub == NULL)
 		return NULL;
@@ -135,24 +88,15 @@ redis_sub_new(const struct config *cfg, const struct channel_set *channels,
 	sub->channels = channels;
 	sub->session_key = session_key;
 	sub->prefix_len = strlen(cfg->prefix);
-	sub->names = malloc((6 + 3 * n) * NAME_SIZE);
-	sub->numbers = calloc(2 + n, sizeof(*sub->numbers));
-	if (sub->names == NULL || sub->numbers == NULL ||
-	    words_init(&sub->eval, EVAL_KEYS + 8 + 3 * n) == -1 ||
-	    words_init(&sub->subscribe, 3 + 2 * n) == -1) {
+	if (command_init(&sub->eval, cfg->prefix, 11 + 3 * n, 7 + 3 * n) ==
+		-1 ||
+	    command_init(&sub->subscribe, cfg->prefix, 3 + 2 * n, 1 + n) ==
+		-1) {
 		redis_sub_free(sub);
 		return NULL;
 	}
-	at = sub->names;
-	build_eval(sub, &at);
-	words_add(&sub->subscribe, "SUBSCRIBE", 9);
-	add_name(sub, &sub->subscribe, &at, "recorder", "");
-	for (size_t i = 0; i < n; i++)
-		add_name(sub, &sub->subscribe, &at,
-		    "event:", channels->items[i].name);
-	if (session_key != NULL)
-		words_add(&sub->subscribe, session_key, strlen(session_key));
-	sub->nsubscribe = sub->subscribe.argc;
+	build_eval(sub);
+	build_subscribe(sub);
 	return sub;
 }
 
@@ -193,10 +137,8 @@ redis_sub_free(struct redis_sub *sub)
 	disconnect(sub);
 	drop_message(sub);
 	redis_sub_drop_taken(sub);
-	words_free(&sub->eval);
-	words_free(&sub->subscribe);
-	free(sub->names);
-	free(sub->numbers);
+	command_free(&sub->eval);
+	command_free(&sub->subscribe);
 	free(sub);
 }
 
@@ -280,52 +222,41 @@ fail(struct redis_sub *sub, const char *why)
 }
 
 static void
-set_number(struct redis_sub *sub, size_t slot, size_t word, uint64_t n)
-{
-	int len = snprintf(sub->numbers[slot], sizeof(sub->numbers[slot]),
-	    "%llu", (unsigned long long)n);
-
-	sub->eval.argv[word] = sub->numbers[slot];
-	sub->eval.lens[word] = (size_t)len;
-}
-
-static void
 set_eval(struct redis_sub *sub, const struct position *positions,
     uint64_t highest, const struct cursor *start)
 {
-	static const char budget[] = "4194304"; /* TAKE_BYTES */
-	size_t at = eval_first_argv(sub), i;
-	const char *mode = start->kind == CURSOR_LAST	 ? "last"
-			   : start->kind == CURSOR_SINCE ? "since"
-							 : "";
+	struct command *c = &sub->eval;
+	size_t i;
 
-	sub->eval.argv[at] = budget;
-	sub->eval.lens[at] = strlen(budget);
-	set_number(sub, 0, at + 1, highest);
-	sub->eval.argv[at + 2] = mode;
-	sub->eval.lens[at + 2] = strlen(mode);
-	set_number(sub, 1, at + 3, start->number);
+	command_rewind(c);
+	command_add_number(c, TAKE_BYTES);
+	command_add_number(c, highest);
+	command_add_text(c, start->kind == CURSOR_LAST	  ? "last"
+			    : start->kind == CURSOR_SINCE ? "since"
+							  : "");
+	command_add_number(c, start->number);
 	for (i = 0; i < sub->channels->n; i++)
-		set_number(sub, 2 + i, at + 4 + i, positions[i].id);
+		command_add_number(c, positions[i].id);
 }
 
 /* The last words of SUBSCRIBE: plain channels. */
 static void
 set_subscribe(struct redis_sub *sub, const struct position *positions)
 {
-	size_t i, n = sub->channels->n;
+	const struct channel_set *channels = sub->channels;
+	size_t i;
 
-	sub->subscribe.argc = sub->nsubscribe;
-	for (i = 0; i < n; i++)
+	command_rewind(&sub->subscribe);
+	for (i = 0; i < channels->n; i++)
 		if (positions[i].hears_plain)
-			words_add(&sub->subscribe, sub->channels->items[i].name,
-			    sub->channels->items[i].len);
+			command_add(&sub->subscribe, channels->items[i].name,
+			    channels->items[i].len);
 }
 
 static int
-append(struct redis_sub *sub, const struct words *w)
+append(struct redis_sub *sub, const struct command *c)
 {
-	return redis_conn_append(sub->conn, w->argc, w->argv, w->lens);
+	return redis_conn_append(sub->conn, c->argc, c->argv, c->lens);
 }
 
 static int

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: ISC */
+/* Where Redis is, from a URL.  Pure. */
+#ifndef REDIS_ADDRESS_H
+#define REDIS_ADDRESS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Where Redis is; of host and unix_path exactly one is set. */
+struct redis_address {
+	char *host; /* owned, as are all here */
+	uint16_t port;
+	char *unix_path;
+	char *user;	/* NULL: the default user */
+	char *password; /* NULL: no AUTH */
+	unsigned db;
+};
+
+/*
+ * Read redis://[user:password@]host[:port][/db], or unix:///path[?db=N]; parts
+ * may be percent-encoded.  Returns 0 and fills *ra (owned), or -1 with a
+ * sentence in error.
+ */
+int redis_address_parse(
+    struct redis_address *ra, const char *url, char *error, size_t error_size);
+void redis_address_free(struct redis_address *ra);
+
+#endif
