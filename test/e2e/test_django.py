@@ -229,6 +229,7 @@ def test_body_attributes(redis, django, caplog):
 
 def pip_install(folder):
     """The command of README, on a copy (pip writes into the source folder)."""
+    assert BLOCKS["install"].splitlines()[1] == "pip install ./contrib/django"
     for name in ("contrib/django", "lua", "static"):
         shutil.copytree(os.path.join(TOP, name), folder / ("src/" + name), symlinks=True,
                         ignore=shutil.ignore_patterns("__pycache__", "vendor", "*.sqlite3", "build", "*.egg-info"))
@@ -269,6 +270,15 @@ def test_installed(folder, redis):
 
 with open(os.path.join(PACKAGE, "README.md"), encoding="utf-8") as f:
     BLOCKS = dict(re.findall(r"<!-- run: (\S+) -->\n```\w+\n(.*?)^```$", f.read(), re.S | re.M))
+
+
+def test_every_block_is_run():
+    """No block of README without a test: all but one here, the two commands in test_django_site.py."""
+    with open(os.path.join(PACKAGE, "README.md"), encoding="utf-8") as f:
+        assert len(re.findall("^```", f.read(), re.M)) == 2 * len(BLOCKS)
+    assert set(BLOCKS) == {"install", "settings", "template", "send", "terminals", "signal", "channels",
+                           "channels-setting", "position"}
+    assert BLOCKS["terminals"] == "python3 manage.py runserver\npython3 manage.py runsseserver\n"
 
 
 def test_readme(redis, django):

@@ -43,8 +43,8 @@ def test_login_and_logout(redis, site, engine):
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_flush(redis, site, engine):
-    """session.flush() without logout removes the record and says so."""
-    do = site(engine)()
+    """session.flush() without logout removes the record and says so, whatever the cookie's name."""
+    do = site(engine, SESSION_COOKIE_NAME="shop")()
     do("login", user=new_user().username)
     heard = listen(redis, do.key)
     do("flush")

@@ -2,6 +2,7 @@
 """The example site as its users start it, with a strict client: through nginx and
 through runsseserver."""
 import json
+import os
 import re
 import signal
 
@@ -9,7 +10,7 @@ import pytest
 
 from django_site import ANYBODY, ENGINES, Served, Site, browser_of, example_database  # noqa: F401
 from django_site import records, start_site, wait_records  # noqa: F401
-from processes import clock, port_listens, wait_until
+from processes import TOP, clock, port_listens, wait_until
 
 pytest.importorskip("django")
 
@@ -178,14 +179,18 @@ def test_host(folder, start_site, browser_of, kind):
     assert browser_of(front).request("/host/").text == front.origin
 
 
-def test_static_file(start_site, browser_of):
-    """{% static 'fcgi_sse/sse.js' %} is sse.js under runserver, in the source tree."""
-    import os
-    from processes import TOP
-    browser = browser_of(start_site())
+def test_static_file(folder, start_site, browser_of):
+    """{% static 'fcgi_sse/sse.js' %} is sse.js under runserver, and from nginx after collectstatic."""
+    front = start_site("nginx", "STATIC_ROOT = %r\n" % (folder / "all"))
+    browser = browser_of(front)
     [path] = re.findall(r'<script src="([^"]*)"', browser.request("/").text)
+    assert path == "/static/fcgi_sse/sse.js"
+    front.site.manage("from django.core.management import call_command as c; c('collectstatic', '--noinput', verbosity=0)")
     with open(os.path.join(TOP, "static/sse.js"), encoding="utf-8") as f:
-        assert path == "/static/fcgi_sse/sse.js" and browser.request(path).text == f.read()
+        sse_js = f.read()
+    for place in (path, "/collected/all/fcgi_sse/sse.js"):
+        answer = browser.request(place)
+        assert answer.text == sse_js and "javascript" in answer.getheader("Content-Type")
 
 
 def test_redis_away(redis, start_site, browser_of):
