@@ -210,17 +210,35 @@ def test_refused_end(redis, django, caplog, monkeypatch):  # noqa: F811
 
 
 def test_refused_record(redis, site, caplog):
-    """A Redis that refuses to write (a replica): pages work without streams, the log says it once and not for each
+    """A Redis that refuses to write (without the right to): pages work without streams, the log says it once and not for each
     page, and that is not taken for a Redis that is away."""
     do, user = site("db")(), new_user()
-    redis.client.replicaof("127.0.0.1", "1")
+    redis.client.execute_command("ACL", "SETUSER", "default", "-eval", "-evalsha")
     do("login", user=user.username)
     for _ in range(3):
         assert do("visit").content == user.username.encode()
-    assert levels(caplog) == ["ERROR"] and "replica" in caplog.text and not link.retry_at
-    redis.client.replicaof("NO", "ONE")
+    assert levels(caplog) == ["ERROR"] and "permissions" in caplog.text and not link.retry_at
+    redis.client.execute_command("ACL", "SETUSER", "default", "+@all")
     do("visit")
     assert len(records(redis)) == 1
+
+
+def test_fail_over(redis, site, caplog, monkeypatch):
+    """A Redis that has become a replica counts as away: what ended meanwhile is ended on the new master."""
+    monkeypatch.setattr(redis_link, "RETRY_S", 0.1)
+    do, user = site("db")(), new_user()
+    do("login", user=user.username)
+    key, mine = do.key, redis.client.client_id()
+    redis.client.replicaof("127.0.0.1", "1")
+    before = {c["id"] for c in redis.client.client_list()}
+    do("logout")
+    user.delete()
+    time.sleep(0.3)  # tries in vain
+    assert redis.client.exists(key) and levels(caplog) == ["WARNING"]
+    redis.client.replicaof("NO", "ONE")
+    wait_until(lambda: not redis.client.exists(key) and not link.owed, 5)
+    left = before & {c["id"] for c in redis.client.client_list()}
+    assert left <= {str(mine)}, "it connects anew: the name may lead to another one now"
 
 
 def test_redis_hangs(redis, site, caplog):

@@ -9,7 +9,9 @@ import os
 import threading
 import time
 
-from redis.exceptions import ConnectionError, RedisError, TimeoutError
+from redis.exceptions import ConnectionError, ReadOnlyError, RedisError, TimeoutError
+
+from .redis_client import client
 
 log = logging.getLogger("fcgi_sse")
 
@@ -17,9 +19,10 @@ RETRY_S = 5  # a Redis that is away is asked again after this
 OWED_MAX = 10000
 TELL_S = 60  # how often the log says that it refuses
 
-# One that is loading, or does not know us, counts as well.  Whatever else it
-# says is an answer, and asking again would not change it.
-AWAY = (ConnectionError, TimeoutError)
+# One that is loading, or does not know us, counts as well; and so does one that
+# is a replica after a fail-over.  Whatever else it says is an answer, and asking
+# again would not change it.
+AWAY = (ConnectionError, TimeoutError, ReadOnlyError)
 
 
 class Away(Exception):
@@ -75,6 +78,8 @@ class Link:
             self._pay()
             result = do()
         except AWAY as err:
+            # the others may lead to that replica as well
+            client().connection_pool.disconnect(inuse_connections=False)
             with self.lock:
                 was_well, self.retry_at = not self.retry_at, time.monotonic() + RETRY_S
             if was_well:
