@@ -15,6 +15,7 @@ django_site.configure()
 from django.conf import settings as dj_settings  # noqa: E402
 from django.contrib import auth  # noqa: E402
 from django.http import HttpResponse  # noqa: E402
+from django.template import engines  # noqa: E402
 from django.test import Client  # noqa: E402
 from django.urls import path  # noqa: E402
 
@@ -44,6 +45,8 @@ def view(request):
             auth.update_session_auth_hash(request, request.user)
     elif do == "visit":
         return HttpResponse(request.user.get_username())
+    elif do == "tag":
+        return HttpResponse(engines["django"].from_string("{% load sse %}{% sse_body_attrs %}").render({}, request))
     elif do == "cart":
         request.session["cart"] = str(uuid.uuid4())
     elif do == "fail":

@@ -220,6 +220,48 @@ def test_the_tag_notices_a_loss(redis, site, django):
     assert len(records(redis)) == 1
 
 
+@pytest.mark.parametrize("page, seconds", [("tag", 0), ("visit", 61)])
+def test_rights_taken_away_elsewhere(redis, site, monkeypatch, page, seconds):
+    """Channels that another process gave, and that are taken away again, go with the next page that has the template tag,
+    and a minute later with any request: what this process wrote last says nothing of Redis."""
+    do, user = site("db", FCGI_SSE_CHANNELS=staff_channels)(), new_user()
+    do("login", user=user.username)
+    here = list(sessions.recent.of.items())
+    user.is_staff = True
+    user.save()
+    sessions.recent.forget()  # another process
+    do("visit")
+    assert records(redis) == [(user.username, ["all", "staff"])]
+    user.is_staff = False
+    user.save()
+    sessions.recent.forget()
+    sessions.recent.of.update(here)
+    moment = time.monotonic() + seconds
+    monkeypatch.setattr(sessions.time, "monotonic", lambda: moment)
+    do(page)
+    assert records(redis) == [(user.username, ["all"])]
+
+
+def staff_channels(request):
+    return ["all", "staff"] if request.user.is_staff else ["all"]
+
+
+@pytest.mark.parametrize("name", ["J\u00f6rg", "anna"])
+def test_the_tag_costs_one_call(site, calls, name):
+    """A page with the template tag asks Redis once, whether its session has a record, has none, or there is no session."""
+    browser = site("db")
+    new_user(name)
+    do, anonymous, stranger = browser(), browser(), browser()
+    do("login", user=name)
+    anonymous("cart")
+    for one in do, anonymous, stranger:
+        one("tag")
+        calls()
+        for _ in range(3):
+            one("tag")
+        assert calls() == 3
+
+
 CHANNELS = []
 
 

@@ -178,12 +178,12 @@ def end_streams(user, *, is_over=True):
 
 
 def position(name):
-    """(the newest event's id, has this digest a record?), or (None, True) while Redis is away."""
+    """(the newest event's id, the JSON of this digest's record or None), or (None, None) while Redis is away."""
     keys = [conf.prefix() + "clock"] + ([key("session", name)] if name else [])
     done, found = link.call(lambda: client().mget(keys))
     if not done:
-        return None, True
-    return int(found[0] or 0), found[-1] is not None
+        return None, None
+    return int(found[0] or 0), found[1].decode() if name and found[1] else None
 
 
 def current_id():

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: ISC
 """After each response: does the record of its session say what it should?"""
 import collections
-import json
 import logging
 import secrets
 import threading
@@ -46,6 +45,13 @@ class _Recent:
             self.of.move_to_end(name)
             while len(self.of) > RECENT:
                 self.of.popitem(last=False)
+
+    def compare(self, name, json):
+        """Redis has this, or None.  If that is something else - Redis lost it,
+        or another process gave other channels - the middleware looks anew."""
+        known = self.get(name)
+        if known and known.json != json:
+            self.forget(name)
 
     def forget(self, name=None):
         with self.lock:
@@ -219,7 +225,7 @@ def _follow(request, response, started):
 
 def _write(session, name, cookie, pk, record, older, known, now, is_due, was_sent, is_new, started):
     """What records.write() said, or None."""
-    text, seconds = json.dumps(record), session.get_expiry_age() if was_sent else None
+    text, seconds = records.dumps(record), session.get_expiry_age() if was_sent else None
     if known and not is_due and known.json == text and (
             not was_sent or -1 < now + seconds - known.until < min(CHECK_S, seconds / 10)):
         return None

@@ -21,9 +21,9 @@ def sse_body_attrs(context, url=None, last_event_id=None):
     request = context.get("request")
     cookie = request.COOKIES.get(settings.SESSION_COOKIE_NAME) if request is not None else None
     name = records.digest(cookie) if cookie else None
-    now, has_record = records.position(name)
-    if name and not has_record:  # Redis lost it: the middleware puts it back
-        sessions.recent.forget(name)
+    now, record = records.position(name)
+    if name and now is not None:
+        sessions.recent.compare(name, record)
     if last_event_id is None:
         last_event_id = now
     where = format_html('sse-data="{}"', url or conf.stream_url())
