@@ -327,6 +327,10 @@ def test_token_of_another_user(redis, site):
     sessions.follow(request, HttpResponse(), time.monotonic())
     assert records(redis) == [(user.username, [user.username, "all"])]
     assert request.user is other, "a middleware above sees what the page saw"
+    del request.user
+    sessions.recent.forget()
+    sessions.follow(request, HttpResponse(), time.monotonic())
+    assert not hasattr(request, "user"), "nor is there one where no middleware set it"
 
 
 @pytest.mark.parametrize("engine", ["db", "signed_cookies"])

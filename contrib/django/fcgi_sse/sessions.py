@@ -116,7 +116,7 @@ def wanted_record(request):
     user = _user(request)
     if user is None:
         return None, None
-    of_page = vars(request).get("user")
+    has_user, of_page = "user" in vars(request), vars(request).get("user")
     request.user = user
     try:
         channels = _channels(request)
@@ -124,7 +124,11 @@ def wanted_record(request):
         log.exception("FCGI_SSE_CHANNELS failed: the session has no channels")
         return None, None
     finally:
-        request.user = of_page  # middleware above may look at it
+        # middleware above may look at it, and at whether there is one
+        if has_user:
+            request.user = of_page
+        else:
+            del request.user
     if not channels:
         return None, None
     return user.pk, {"user": user.get_username(), "channels": channels}
