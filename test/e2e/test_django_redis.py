@@ -16,7 +16,7 @@ from processes import wait_until
 
 import fcgi_sse
 from django.contrib.auth.backends import ModelBackend
-from django.db import OperationalError
+from django.db import OperationalError, transaction
 from fcgi_sse import records as record_module
 from fcgi_sse import redis_link
 from fcgi_sse import sessions
@@ -265,6 +265,28 @@ def test_redis_hangs(redis, site, caplog):
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         assert sorted(s > 0.2 for s in pool.map(seconds, range(4))) == [False, False, False, True]
     redis.client.execute_command("CLIENT", "UNPAUSE")
+
+
+def test_events_on_commit_while_redis_hangs(redis, django, caplog):  # noqa: F811
+    """Events that are sent on commit cost one time limit together, and not one each; the log names each that is lost."""
+    client().connection_pool.connection_kwargs["socket_timeout"] = 0.3
+    redis.client.execute_command("CLIENT", "PAUSE", "3000", "ALL")
+    started = time.monotonic()
+    with transaction.atomic():
+        for _ in range(5):
+            fcgi_sse.send_event_on_commit("message", "x", "all")
+    assert time.monotonic() - started < 0.9
+    assert levels(caplog) == ["WARNING"] + ["ERROR"] * 5
+    redis.client.execute_command("CLIENT", "UNPAUSE")
+
+
+def test_event_on_commit_refused(redis, django, caplog):  # noqa: F811
+    """One that Redis refuses is told with the reason, and passes for no Redis that is away."""
+    redis.client.execute_command("ACL", "SETUSER", "default", "-eval", "-evalsha")
+    fcgi_sse.send_event_on_commit("message", "x", "all")
+    redis.client.execute_command("ACL", "SETUSER", "default", "+@all")
+    [(level, text)] = logged(caplog)
+    assert level == "ERROR" and "permissions" in text and not link.retry_at
 
 
 # ---- a database that is away

@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 
 from . import conf, names
 from .redis_client import client
+from .redis_link import Away, link
 
 log = logging.getLogger("fcgi_sse")
 
@@ -97,8 +98,8 @@ def send_event_on_commit(event, data, channel=None, using=None):
 
     def send():
         try:
-            _send(*call)
-        except RedisError as err:
+            link.attempt(lambda: _send(*call))  # many events: a Redis that hangs is waited for once
+        except (Away, RedisError) as err:
             log.error("an event was not published after the commit: %s", err)
 
     transaction.on_commit(send, using=using)

@@ -41,7 +41,7 @@ class Link:
     def call(self, do):
         """(True, what do() returns), or (False, None): Redis is away, or refuses."""
         try:
-            return True, self._try(do)
+            return True, self.attempt(do)
         except Away:
             pass
         except RedisError as err:
@@ -53,7 +53,7 @@ class Link:
     def owe(self, do):
         """Do it now, or when Redis is back; in both cases not if Redis refuses.  It may be done twice."""
         try:
-            self._try(do)
+            self.attempt(do)
         except Away:
             self._later(do)
         except RedisError as err:
@@ -67,11 +67,12 @@ class Link:
             log.error("%d ends of sessions never reached Redis; their streams go on until the records expire: %s",
                       len(self.owed), err)
 
-    def _try(self, do):
+    def attempt(self, do):
+        """What do() returns.  Raises Away at once while Redis is away, RedisError if it refuses."""
         with self.lock:
             now = time.monotonic()
             if now < self.retry_at:
-                raise Away
+                raise Away("Redis is away")
             if self.retry_at:  # one finds out: a Redis that hangs takes its time
                 self.retry_at = now + RETRY_S
         try:
@@ -84,7 +85,7 @@ class Link:
                 was_well, self.retry_at = not self.retry_at, time.monotonic() + RETRY_S
             if was_well:
                 log.warning("Redis is away; until it is back, no stream follows its session: %s", err)
-            raise Away from err
+            raise Away("Redis is away: %s" % err) from err
         except RedisError:
             self._is_there()
             raise
