@@ -2,18 +2,11 @@
 /*
  * Server-Sent Events for a page: one script tag and one attribute.
  *
- *	<script src="/static/sse.js"></script>
  *	<body sse-data="/sse/?channels=all,foo" sse-events="price,alert">
  *
- * The element gets DOM events: sse:open, sse:error, sse:message, sse:TYPE,
- * sse:reset, sse:end.  event.detail is the parsed data; event.id, event.name
- * and event.raw lie beside it.  With jQuery on the page it also gets sse.open,
- * sse.error, sse.TYPE … with (event, data).  Without an element:
- *
- *	SSE.connect(url, {events: "price"}).on("price", function (data) { … })
- *
- * Attributes and options: README.md.  ES5 and no dependency, so that old
- * WebViews load it as it is.
+ * The element gets sse:open, sse:error, sse:TYPE, sse:reset, sse:end, and with
+ * jQuery sse.open …; without an element: SSE.connect(url, options).  README.md
+ * has it all, ARCHITECTURE.md how tabs share a stream.  ES5, no dependency.
  */
 (function (window, document) {
 	"use strict";
@@ -96,7 +89,7 @@
 	 * Keeps a stream open from position at on.  tell() hears of everything:
 	 * {k: "open"}, {k: "error", data}, {k: "end", text}, and, with the
 	 * position behind it (at), {k: "event", id, name, text},
-	 * {k: "reset", text, from, clock}, {k: "beat", seconds}.  After an end, or an error
+	 * {k: "reset", text, from, clock, reason}, {k: "beat", seconds}.  After an end, or an error
 	 * without retry, the listener closes it.
 	 */
 	function Connection(url, options, at, tell) {
@@ -189,14 +182,16 @@
 					at: self.at });
 			},
 			"stream-reset": function (e) {
-				var clock = (parse(e.data) || {}).id, from = self.at;
+				var data = parse(e.data) || {}, from = self.at;
 
 				read(e);
 				// Replay starts at the id that came before this,
 				// or, if the store went back, at its beginning.
-				self.at = clock && isAfter(last, clock) ? "0" : last;
+				self.at = data.id && isAfter(last, data.id) ?
+					"0" : last;
 				tell({ k: "reset", text: e.data, at: self.at,
-					from: from, clock: clock });
+					from: from, clock: data.id,
+					reason: data.reason });
 			},
 			"stream-end": function (e) {
 				close();
@@ -254,14 +249,10 @@
 	// --- one connection for all tabs
 
 	/*
-	 * Browsers allow six HTTP/1.1 connections to a host, so the seventh tab
-	 * would freeze.  The tab that holds the lock leads: it has the
-	 * connection and repeats all that it hears to the others.  Each tab
-	 * knows its own position.  "hello" says where the leader stands: all
-	 * behind it will follow.  A tab that is not there yet catches up over a
-	 * connection of its own, and keeps what the leader says until then; what
-	 * a tab has had already it drops by id.  So it does not matter which
-	 * messages a dying leader took with it.
+	 * The tab that holds the lock leads: it has the connection and repeats
+	 * all that it hears to the others.  "hello" says where it stands.  A tab
+	 * that is behind catches up over a connection of its own, and keeps what
+	 * the leader says until then; what it has had already it drops by id.
 	 */
 	function Shared(key, connect, start, asksForPast, deliver) {
 		var channel = new window.BroadcastChannel(key);
@@ -272,6 +263,7 @@
 		var connection = null, release = null; // we lead
 		var own = null, target, kept, isReady = false; // we follow
 		var isOpen = false, isOver = false, timer, interval = 0;
+		var term = 0; // which leader's: when it took the lead
 
 		function take(m) {
 			var id = m.id;
@@ -290,16 +282,14 @@
 				}
 			}
 			if (m.k === "reset") {
-				// What is gone from before we came is no loss.
-				if (m.from && isAfter(at, m.from) &&
-					!isAfter(at, m.clock))
-					return;
-				at = m.at;
-				if (at === "0") { // older ids may come again
-					floor = at;
+				if (isAfter(at, m.clock)) { // older ids may come
+					floor = m.at;
 					seen = Object.create(null);
 					ids = [];
+				} else if (m.from && isAfter(at, m.from)) {
+					return; // gone before we came: no loss
 				}
+				at = m.at;
 			}
 			if (m.at && isAfter(m.at, at))
 				at = m.at;
@@ -311,6 +301,7 @@
 		}
 
 		function say(m) {
+			m.term = term;
 			channel.postMessage(m);
 		}
 
@@ -323,18 +314,23 @@
 		// --- leading
 
 		function greeting(to) {
-			say({ k: "hello", to: to, at: at, isOpen: isOpen });
+			say({ k: "hello", to: to, at: at, isOpen: isOpen,
+				interval: interval });
 		}
 
 		function lead() {
 			clearTimeout(timer);
 			own = stop(own);
 			isOpen = false;
+			term = Math.max(term + 1, Date.now());
 			greeting();
 			connection = connect(at || start, function (m) {
 				if (m.k === "open" || m.k === "error")
 					isOpen = m.k === "open";
-				say(m);
+				// Whose position is unknown, that is this tab's
+				// alone.
+				if (m.reason !== "unknown")
+					say(m);
 				take(m);
 			});
 		}
@@ -375,34 +371,60 @@
 			timer = setTimeout(request, ANSWER_MS, { steal: true });
 		}
 
+		// Are we where the leader is, or ahead?
+		function isThere() {
+			return at !== "" && (at === target || isAfter(at, target));
+		}
+
 		function catchUp() {
-			var beats = 0;
+			var beats = 0, isTold = false;
 
 			own = connect(at || start, function (m) {
+				var all = kept;
+
+				isTold = isTold || m.k === "reset";
 				if (m.id !== "") // the leader has those, too
 					take(m);
 				// The first beat comes before the past.
-				if (m.k === "beat" && !beats++ || at === "" ||
-					isAfter(target, at))
+				if (m.k === "beat" && !beats++ || !isThere())
 					return;
 				own = stop(own);
 				isReady = true;
-				kept.forEach(take);
+				kept = [];
+				all.forEach(function (m) {
+					if (m.k !== "reset" || !isTold)
+						hear(m);
+				});
 			});
 		}
 
 		function greet(m) {
+			interval = interval || m.interval;
 			if (at === "" && !asksForPast)
 				at = floor = m.at;
 			target = m.at;
 			kept = [];
-			isReady = at === target ||
-				target !== "" && isAfter(at, target);
+			isReady = target === "" ? at === "" && !asksForPast :
+				isThere();
 			if (isReady) {
 				own = stop(own);
 				deliver({ k: m.isOpen ? "open" : "beat", at: at });
 			} else if (target !== "" && !own) {
 				catchUp();
+			}
+		}
+
+		function hear(m) {
+			if (!isReady && m.at) {
+				if (kept && kept.push(m) === IDS_KEPT)
+					ask();
+			} else if (m.k === "reset" && isAfter(at, m.from) &&
+				isAfter(m.clock, at)) {
+				// The leader lost what came behind it: did we
+				// lose what came behind us?
+				greet({ at: m.clock });
+			} else {
+				take(m);
 			}
 		}
 
@@ -414,22 +436,26 @@
 					greeting(m.me);
 				return;
 			}
-			if (isOver || release || m.to && m.to !== me)
+			// A leader that was robbed may not know it yet.
+			if (isOver || release || m.term < term ||
+				m.to && m.to !== me)
 				return;
+			if (m.term > term && m.k !== "hello") {
+				isReady = false;
+				kept = null;
+				ask();
+			}
+			term = m.term;
+			// A new leader may have no position at first.
+			if (m.k === "hello" || !isReady && target === "" && m.at)
+				greet(m);
 			if (isReady || m.k === "hello") { // an answer
 				clearTimeout(timer);
 				if (interval)
 					timer = setTimeout(ask, SILENCE * interval);
 			}
-			// A new leader may have no position at first.
-			if (m.k === "hello" || !isReady && target === "" && m.at)
-				greet(m);
-			if (m.k === "hello")
-				return;
-			if (isReady || !m.at)
-				take(m);
-			else if (kept && kept.push(m) === IDS_KEPT)
-				ask();
+			if (m.k !== "hello")
+				hear(m);
 		};
 
 		function onVisible() {
@@ -468,10 +494,11 @@
 
 	function Stream(url, options) {
 		var self = this, handlers = {}, element = options.element;
-		var start = String(options.lastEventId || ""), key, connection;
+		var start = options.lastEventId, key, connection;
 		var settings = { credentials: options.credentials,
 			retry: options.retry };
 
+		start = start || start === 0 ? String(start) : "";
 		self.state = "connecting";
 		self.lastEventId = "";
 		settings.names = list(options.events).concat("message");
@@ -577,16 +604,21 @@
 			a.href = url; // makes it absolute
 			key = ["sse", a.href, settings.names.sort(),
 				!!options.credentials].join(" ");
-			connection = Shared(key, connect, start,
-				/[?&](last|since)=/.test(url) ||
-				start !== "" && !/^\d+$/.test(start), deliver);
-		} else {
-			connection = connect(start, deliver);
+			try {
+				connection = Shared(key, connect, start,
+					/[?&](last|since)=/.test(url) ||
+					start !== "" && !/^\d+$/.test(start),
+					deliver);
+			} catch (e) { // no storage for this page
+				self.shared = false;
+			}
 		}
+		connection = connection || connect(start, deliver);
 	}
 
 	function scan(root) {
-		var found = (root || document).querySelectorAll("[sse-data]");
+		var found = (root && root.parentNode || root || document)
+			.querySelectorAll("[sse-data]");
 
 		Array.prototype.forEach.call(found, function (element) {
 			var get = function (name) {

@@ -234,9 +234,11 @@ def test_trimmed_for_one(redis, start_fcgi_sse, chromium, serve, site, server):
         tab.wait("sources.length === 1 && sources[0].readyState === 2")
 
 
-def test_store_went_back(redis, fcgi_sse, chromium, serve, site):
+@pytest.mark.parametrize("stream", ["open", "broken"])
+def test_store_went_back(redis, start_fcgi_sse, chromium, serve, site, run, stream):
     """The store falls back behind what the tabs had: each is told once, and hears what comes then, older ids too."""
-    tabs = Tabs(chromium, site, serve("nginx", fcgi_sse).origin)
+    web_server = serve("nginx", start_fcgi_sse(redis, "--retry=50"))
+    tabs = Tabs(chromium, site, web_server.origin)
     tabs.open(3)
     first = publish_ids(redis, "all", "1")
     tabs.wait_messages(1)
@@ -245,8 +247,14 @@ def test_store_went_back(redis, fcgi_sse, chromium, serve, site):
     lost = publish_ids(redis, "--lines", "all", stdin=b"2\n3\n")
     tabs.wait_messages(3)
     tabs.open()  # this one begins at an id that will come again
+    if stream == "broken":
+        web_server.stop()
+        for tab in tabs.tabs:
+            tab.wait('log.some(function (e) { return e.type === "error"; })')
     for key, value in dump.items():
         redis.client.restore(key, 0, value, replace=True)
+    if stream == "broken":
+        run("nginx", web_server.argv)
     publish_ids(redis, "all", "it shows that the store is another one")
     for tab in tabs.tabs:
         tab.wait("log[log.length - 1].type === 'reset'")
@@ -287,15 +295,19 @@ var stream = SSE.connect("/sse/?channels=all&since=60", { share: true, events: [
     assert len(tabs[0].log()) == 3 and tabs[0].js("stream.state") == "closed"
 
 
-def test_without_locks(redis, fcgi_sse, chromium, serve, site):
-    """A browser that refuses the lock (storage that is blocked): each tab has its own stream, and close() ends it."""
-    origin = serve("nginx", fcgi_sse).origin
-    page = site.page("locks.html", """<body sse-data="/sse/?channels=all" sse-share>
-<script>record(document.body, %s);</script></body>""" % TYPES, """<script>
-navigator.locks.request = function () {
+REFUSED = {"locks": """navigator.locks.request = function () {
 	return Promise.reject(new DOMException("not here", "SecurityError"));
-};
-</script>""")
+};""", "channel": """window.BroadcastChannel = function () {
+	throw new DOMException("not here", "SecurityError");
+};"""}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_without_storage(redis, fcgi_sse, chromium, serve, site, what):
+    """A browser that refuses the lock or the channel: each tab has its own stream, and close() ends it."""
+    origin = serve("nginx", fcgi_sse).origin
+    page = site.page("refused.html", """<body sse-data="/sse/?channels=all" sse-share>
+<script>record(document.body, %s);</script></body>""" % TYPES, "<script>%s</script>" % REFUSED[what])
     tabs = [chromium.open(origin + page) for _ in range(2)]
     fcgi_sse.wait_responders(2)
     publish_ids(redis, "all", "1")
@@ -325,6 +337,98 @@ def test_leader_behind(redis, start_fcgi_sse, chromium, serve, site):
     assert [int(e["id"]) for e in ahead.noted("message")] == ids and not ahead.noted("reset")
     assert [int(e["id"]) for e in behind.noted("message")] == ids[:1] + ids[-4:]
     assert [e["reason"] for e in behind.data("reset")] == ["trimmed"]
+
+
+@pytest.mark.parametrize("reason", ["trimmed", "flushed"])
+def test_leader_further_back(redis, start_fcgi_sse, chromium, serve, site, run, reason):
+    """What is gone is told to a tab too that is ahead of the leader, if it lost something; and only then."""
+    fcgi_sse = start_fcgi_sse(redis, "--retry=50", "--history-count=3")
+    web_server = serve("nginx", fcgi_sse)
+    tabs = Tabs(chromium, site, web_server.origin)
+    tabs.open()
+    publish_ids(redis, "all", "1")
+    tabs.wait_messages(1)
+    [now] = publish_ids(redis, "other", "the site's clock goes on")
+    ahead = Tabs(chromium, site, web_server.origin, name="ahead.html", attributes='data-last-event-id="%d"' % now)
+    ahead.open()
+    web_server.stop()
+    tabs.tabs[0].wait('log.some(function (e) { return e.type === "error"; })')
+    publish_ids(redis, "--lines", "all", stdin=b"lost\n" * 10)
+    if reason == "flushed":
+        redis.client.flushall()
+    [last] = publish_ids(redis, "all", "2")
+    run("nginx", web_server.argv)
+    for tab in tabs.tabs + ahead.tabs:
+        tab.wait("log.length && log[log.length - 1].id === '%d'" % last)
+        assert [e["reason"] for e in tab.data("reset")] == [reason]
+    assert ahead.tabs[0].data("message") == tabs.tabs[0].data("message")[1:]
+    fcgi_sse.wait_responders(1)
+
+
+def test_emptied_while_catching_up(redis, start_fcgi_sse, chromium, serve, site):
+    """The store is emptied while a tab catches up: it is told once, and what comes then arrives once."""
+    fcgi_sse = start_fcgi_sse(redis, "--heartbeat=1")
+    origin = serve("nginx", fcgi_sse).origin
+    tabs = Tabs(chromium, site, origin)
+    tabs.open()
+    ids = publish_ids(redis, "--lines", "all", stdin=b"0\n1\n2\n")
+    tabs.wait_messages(3)
+    fcgi_sse.signal(signal.SIGSTOP)
+    late = Tabs(chromium, site, origin, name="late.html", attributes='data-last-event-id="%d"' % ids[0])
+    late.open(1, "connecting")
+    late.tabs[0].wait("sources.length === 1")
+    redis.client.flushall()
+    time.sleep(2)  # the leader's check: it must be told first, without a look at its tab, which would make it greet
+    fcgi_sse.signal(signal.SIGCONT)
+    late.tabs[0].wait('log.some(function (e) { return e.type === "reset"; })')
+    ids = publish_ids(redis, "--lines", "all", stdin=b"3\n4\n")
+    for tab in late.tabs + tabs.tabs:
+        tab.wait("log[log.length - 1].data === 4")
+        assert [int(e["id"]) for e in tab.noted("message")][-2:] == ids and len(tab.noted("reset")) == 1
+    late.check(ids)
+
+
+def test_first_tabs_in_an_outage(redis, fcgi_sse, chromium, serve, site):
+    """Before the leader has a position, other tabs with one, or with none that is known, wait for their own past."""
+    origin = serve("nginx", fcgi_sse).origin
+    ids = publish_ids(redis, "--lines", "all", stdin=b"1\n2\n")
+    groups = [Tabs(chromium, site, origin, name="%d.html" % i, attributes=position and
+                   'data-last-event-id="%s"' % position)
+              for i, position in enumerate(["", "earliest", "550e8400-e29b", str(ids[0])])]
+    fcgi_sse.signal(signal.SIGSTOP)
+    for group in groups:
+        group.open(1, "connecting")
+        groups[0].tabs[0].wait("leads()")
+    fcgi_sse.signal(signal.SIGCONT)
+    for group in groups:
+        group.tabs[0].wait("document.body.sseStream.lastEventId === '%d'" % ids[1])
+    ids += publish_ids(redis, "all", "3")
+    for group, since in zip(groups, (2, 0, 2, 1)):
+        group.wait_messages(3 - since)
+        group.check(ids[since:])
+    assert [[e["reason"] for e in group.tabs[0].data("reset")] for group in groups] == [[], [], ["unknown"], []]
+
+
+def test_unknown_position_leads(redis, fcgi_sse, chromium, serve, site):
+    """A tab whose position is unknown becomes the leader: that is told to nobody else."""
+    origin = serve("nginx", fcgi_sse).origin
+    tabs = Tabs(chromium, site, origin)
+    leader = tabs.open()
+    publish_ids(redis, "all", "1")
+    tabs.wait_messages(1)
+    fcgi_sse.signal(signal.SIGSTOP)
+    unknown = Tabs(chromium, site, origin, name="unknown.html", attributes='data-last-event-id="550e8400-e29b"')
+    unknown.open(1, "connecting")
+    unknown.tabs[0].wait("sources.length === 1")
+    other = tabs.open()
+    tabs.close(leader)
+    unknown.tabs[0].wait("sources.length === 2")
+    fcgi_sse.signal(signal.SIGCONT)
+    unknown.tabs[0].wait('log.some(function (e) { return e.type === "reset"; })')
+    publish_ids(redis, "all", "2")
+    for tab in (other, unknown.tabs[0]):
+        tab.wait("log.length && log[log.length - 1].data === 2")
+    assert not other.noted("reset") and [e["reason"] for e in unknown.tabs[0].data("reset")] == ["unknown"]
 
 
 def test_catching_up_slowly(redis, start_fcgi_sse, chromium, serve, site):
@@ -501,6 +605,127 @@ def test_robbed_while_it_slept(redis, fcgi_sse, chromium, serve, site):
     tabs.wait_messages(3)
     tabs.check(ids)
     tabs.leader()
+
+
+HANG = "setTimeout(function () { var began = Date.now(); while (Date.now() - began < %d); }, 50);"
+
+
+def test_leader_hangs(redis, start_fcgi_sse, chromium, serve, site):
+    """A leader that hangs is replaced, also where events come so often that there are no heartbeats.  When it wakes,
+    the trouble of its stream is nobody else's."""
+    fcgi_sse = start_fcgi_sse(redis, "--heartbeat=1", "--retry=50").expect_log(DIED)
+    tabs = Tabs(chromium, site, serve("nginx", fcgi_sse).origin)
+    chromium.expected_console = ["steal"]
+    over = threading.Event()
+
+    def publish():
+        while not over.wait(0.3):
+            publish_ids(redis, "all", "x")
+
+    thread = threading.Thread(target=publish, daemon=True)
+    thread.start()
+    leader, other = tabs.open(), tabs.open()
+    tabs.wait_messages(3)
+    assert leader.js("leads()")
+    leader.run(HANG % 11000)
+    other.focus()
+    time.sleep(0.5)
+    fcgi_sse.kill_responders()  # a sleeping tab's connection is cut
+    other.wait("leads()", 10)
+    other.run("""window.states = {};
+    document.body.addEventListener("sse:message", function () {
+        states[document.body.sseStream.state] = true;
+    });""")
+    leader.wait("true", 15)  # it has woken up
+    over.set()
+    thread.join()
+    [last] = publish_ids(redis, "all", "y")
+    for tab in tabs.tabs:
+        tab.wait("log[log.length - 1].id === '%d'" % last)
+    assert leader.noted("message")[-20:] == other.noted("message")[-20:]
+    assert other.js("states") == {"open": True} and not other.noted("error")
+
+
+SLOW = """<script>
+var Plain = window.EventSource;
+window.EventSource = function (url, options) {
+	var self = { readyState: 0, listeners: [], addEventListener: function (name, f) {
+		self.listeners.push([name, f]);
+	}, close: function () {
+		self.readyState = 2;
+		if (self.source)
+			self.source.close();
+	} };
+
+	setTimeout(function () {
+		if (self.readyState === 2)
+			return;
+		self.source = new Plain(url, options);
+		self.listeners.forEach(function (l) {
+			self.source.addEventListener(l[0], l[1]);
+		});
+	}, 9000);
+	return self;
+};
+</script>"""
+
+
+def test_former_leader(redis, fcgi_sse, chromium, serve, site):
+    """What a former leader still says, because it does not know yet that it was robbed, is not believed."""
+    origin = serve("nginx", fcgi_sse).origin
+    tabs = Tabs(chromium, site, origin)
+    tabs.open(2)
+    [id_] = publish_ids(redis, "all", "1")
+    tabs.wait_messages(1)
+    former = chromium.open(origin + "/static/pages/tornado.html")
+    former.run("""navigator.locks.query().then(function (q) {
+        var channel = new BroadcastChannel(q.held[0].name);
+
+        [{ k: "hello", at: "1", isOpen: false }, { k: "error", data: { status: 0, retry: true } },
+            { k: "event", id: "%d", name: "message", text: "2", at: "%d" }].forEach(function (m) {
+            m.term = 1;
+            channel.postMessage(m);
+        });
+        window.isSaid = true;
+    });""" % (id_ + 1, id_ + 1))
+    former.wait("window.isSaid")
+    publish_ids(redis, "all", "3")
+    tabs.wait_messages(2)
+    for tab in tabs.tabs:
+        assert tab.data("message") == [1, 3] and not tab.noted("error")
+        assert tab.js("document.body.sseStream.state") == "open"
+
+
+@pytest.mark.soak
+@pytest.mark.seconds(90)
+def test_leader_wakes_and_answers(redis, start_fcgi_sse, chromium, serve, site):
+    """A leader that was robbed while it hung answers an old question: a tab that catches up does not believe it."""
+    fcgi_sse = start_fcgi_sse(redis, "--heartbeat=1").expect_log(DIED)
+    chromium.expected_console = ["steal"]
+    origin = serve("nginx", fcgi_sse).origin
+    tabs = Tabs(chromium, site, origin)
+    tabs.open(2)
+    ids = publish_ids(redis, "--lines", "all", stdin=b"0\n1\n2\n3\n")
+    tabs.wait_messages(4)
+    leader = tabs.leader()
+    [other] = [tab for tab in tabs.tabs if tab is not leader]
+    time.sleep(2)  # silence, so that the heartbeat's interval is known
+    leader.run(HANG % 14000)
+    other.focus()
+    time.sleep(4)
+    fcgi_sse.kill_responders()
+    late = chromium.open(origin + site.page("slow.html", """
+<body sse-data="/sse/?channels=all" data-last-event-id="%d" sse-share>
+<script>record(document.body, %s);</script></body>""" % (ids[0], TYPES), HEAD + SLOW))
+    time.sleep(4.5)  # without a look at the other tab, which would make it ask anew
+    other.wait("leads()", 3)
+    ids += publish_ids(redis, "--lines", "all", stdin=b"4\n5\n6\n")
+    other.wait("log[log.length - 1].data === 6")
+    leader.wait("log[log.length - 1].data === 6", 30)
+    late.wait("log.length && log[log.length - 1].data === 6", 20)
+    ids += publish_ids(redis, "--lines", "all", stdin=b"7\n8\n")
+    late.wait("log[log.length - 1].data === 8")
+    assert [int(e["id"]) for e in late.noted("message")] == ids[1:]
 
 
 def test_where_it_is_not_secure(redis, fcgi_sse, chromium, serve, site):

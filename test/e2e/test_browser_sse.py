@@ -204,6 +204,17 @@ def test_names_that_objects_inherit(redis, fcgi_sse, chromium, serve, site):
     assert [e["type"] for e in tab.wait_log(1 + len(names))[1:]] == names
 
 
+def test_position_zero(redis, fcgi_sse, chromium, serve, site):
+    """lastEventId: 0, the number, is a position: all that is kept."""
+    publish_ids(redis, "--lines", "all", stdin=b"1\n2\n")
+    tab = chromium.open(serve("nginx", fcgi_sse).origin + site.page("zero.html", """<body><script>
+SSE.connect("/sse/?channels=all", { lastEventId: 0 }).on("*", function (data) {
+	note("any", data);
+});
+</script></body>"""))
+    assert [e["data"] for e in tab.wait_log(2)] == [1, 2]
+
+
 def test_encoded_position(redis, fcgi_sse, chromium, serve, site):
     """A position in the page's URL is decoded once: an old one of tornado-sse is unknown, and said to be."""
     tab = chromium.open(serve("nginx", fcgi_sse).origin + site.page("encoded.html", """
@@ -211,6 +222,22 @@ def test_encoded_position(redis, fcgi_sse, chromium, serve, site):
     publish_ids(redis, "all", "1")
     log = tab.wait_log(3)
     assert [e["type"] for e in log] == ["open", "reset", "message"] and log[1]["data"]["reason"] == "flushed"
+
+
+def test_later_element(redis, fcgi_sse, chromium, serve, site):
+    """SSE.scan(element) opens the stream of an element that came later, and those within it; others it leaves alone."""
+    tab = chromium.open(serve("nginx", fcgi_sse).origin + site.page("later.html", "<body></body>"))
+    tab.run("""
+var later = document.createElement("div");
+later.innerHTML = "<p sse-data='/sse/?channels=all'></p>";
+later.setAttribute("sse-data", "/sse/?channels=all");
+document.body.appendChild(later);
+SSE.scan(later);
+window.streams = [later.sseStream, later.firstChild.sseStream];
+SSE.scan(later);
+window.same = streams[0] === later.sseStream && streams[0] && streams[1] && streams[0] !== streams[1];""")
+    assert tab.js("same")
+    fcgi_sse.wait_responders(2)
 
 
 # ---- the API, jQuery, the polyfill, htmx
