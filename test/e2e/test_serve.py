@@ -599,3 +599,4 @@ def test_session_cookie(serve, redis, loop):
     assert loop.fetch(served, "other", headers={"Cookie": "%s=%s" % (name, value)}).status == 403
     assert loop.fetch(served, "all").status == 403
     assert "whoever reaches it" not in served.program.stderr()
+    assert b"/sse/ (for who is logged in)\n" in served.program.stdout()
