@@ -10,11 +10,12 @@ import time
 
 import pytest
 
-from django_pages import site  # noqa: F401
+from django_pages import calls, site  # noqa: F401
 from django_site import PACKAGE, PYTHON, django, new_user, records  # noqa: F401
 from processes import wait_until
 
 import fcgi_sse
+from django.conf import settings as dj_settings
 from django.contrib.auth.backends import ModelBackend
 from django.db import OperationalError, transaction
 from fcgi_sse import records as record_module
@@ -91,6 +92,53 @@ def test_more_than_can_be_owed(redis, site, caplog, monkeypatch):
             do("logout")
     wait_until(lambda: len(records(redis)) == 2, 5)
     assert levels(caplog).count("ERROR") == 1
+
+
+@pytest.mark.parametrize("engine, end", [("db", "logout"), ("db", "flush"), ("db", "rotate"), ("cache", "logout"),
+                                         ("signed_cookies", "logout"), ("signed_cookies", "flush")])
+def test_strangers_push_nothing_out(redis, site, monkeypatch, engine, end):
+    """Visitors with cookies that nobody gave them cannot make Django forget a logout that is owed."""
+    monkeypatch.setattr(redis_link, "OWED_MAX", 4)
+    monkeypatch.setattr(redis_link, "RETRY_S", 0.1)
+    browser = site(engine)
+    do, user = browser(), new_user()
+    do("login", user=user.username)
+    key = do.key
+    with away(redis):
+        do(end)
+        for i, page in enumerate(["visit", "cart", "logout", "flush"] * 3):
+            stranger = browser()
+            stranger.client.cookies[dj_settings.SESSION_COOKIE_NAME] = "nobody%d" % i
+            assert stranger(page).status_code == 200
+        assert len(link.owed) <= 2, "half of the places"
+    wait_until(lambda: not redis.client.exists(key) and not link.owed, 5)
+
+
+def test_an_unknown_cookie_owes_nothing(redis, site, calls):
+    """A cookie that leads to no session: one look at Redis, no mark in it, nothing to be owed."""
+    do = site("db")()
+    do.client.cookies[dj_settings.SESSION_COOKIE_NAME] = "nobody"
+    calls()
+    do("visit")
+    assert calls() == 1 and redis.client.keys("*") == [] and do.cookie == ""
+    with away(redis):
+        do.client.cookies[dj_settings.SESSION_COOKIE_NAME] = "nobody"
+        do("visit")
+        assert not link.owed
+
+
+def test_ends_that_look_at_no_user(redis, site, monkeypatch):
+    """What a process ends is owed even if it knows nothing of the session: neither its record nor its user."""
+    monkeypatch.setattr(redis_link, "RETRY_S", 0.1)
+    for end in "flush", "rotate":
+        do, user = site("db")(), new_user()
+        do("login", user=user.username)
+        sessions.recent.forget()
+        key = do.key
+        with away(redis):
+            do(end)
+            assert redis.client.exists(key) and len(link.owed) == 1
+        wait_until(lambda: not redis.client.exists(key) and not link.owed, 5)
 
 
 SCRIPT = """if True:

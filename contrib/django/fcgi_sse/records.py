@@ -150,9 +150,10 @@ def _end_of_user(pk, is_over):
     _end(_members(key("user", pk)), is_over=is_over)
 
 
-def end(name):
-    """The session of this digest is over: its streams end at once, on every host."""
-    link.owe(lambda: _end_with_its_login(name))
+def end(name, is_sure=True):
+    """The session of this digest is over: its streams end at once, on every host.
+    is_sure: somebody was logged in."""
+    link.owe(lambda: _end_with_its_login(name), is_sure)
 
 
 def end_if_there(name):

@@ -50,12 +50,13 @@ class Link:
                 log.error("Redis refuses; until it does not, no stream follows its session: %s", err)
         return False, None
 
-    def owe(self, do):
-        """Do it now, or when Redis is back; in both cases not if Redis refuses.  It may be done twice."""
+    def owe(self, do, is_sure=True):
+        """Do it now, or when Redis is back; in both cases not if Redis refuses.  It may be done twice.
+        is_sure: it does end something; what any visitor can cause has half of the places at most."""
         try:
             self.attempt(do)
         except Away:
-            self._later(do)
+            self._later(do, is_sure)
         except RedisError as err:
             self._give_up(err)
 
@@ -115,14 +116,16 @@ class Link:
     def _give_up(err):
         log.error("Redis refused to end a session; its streams go on until the record expires: %s", err)
 
-    def _later(self, do):
+    def _later(self, do, is_sure):
         with self.lock:
-            if len(self.owed) >= OWED_MAX:
-                self.owed.popleft()
+            if len(self.owed) >= (OWED_MAX if is_sure else OWED_MAX // 2):
                 if not self.has_lost:
                     self.has_lost = True
-                    log.error("more than %d sessions ended while Redis is away; the streams of the first ones go on "
-                              "until their records expire", OWED_MAX)
+                    log.error("too many sessions ended while Redis is away, %d are kept in mind; the streams of others "
+                              "go on until their records expire", len(self.owed))
+                if not is_sure:
+                    return
+                self.owed.popleft()
             self.owed.append(do)
             if self.payer is None:
                 self.payer = threading.Thread(target=self._pay_later, name="fcgi_sse", daemon=True)

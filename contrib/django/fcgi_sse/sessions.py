@@ -171,6 +171,17 @@ def _cookies(request, response):
     return old, None if is_deleted else sent.value or None, True
 
 
+def _end_old(request, old):
+    """The browser has another cookie now, or none: what the one that came led to is over."""
+    name = records.digest(old)
+    known, user = recent.get(name), getattr(request, "_cached_user", None)
+    recent.forget(name)
+    if request.session.modified or isinstance(request.session, signed_cookies.SessionStore):
+        records.end(name, bool(known and known.json or user and user.is_authenticated))
+    else:  # nothing was flushed: Django knows no such session, and anybody can make up a cookie
+        records.end_if_there(name)
+
+
 def follow(request, response, started):
     """started: when the request came, on the monotonic clock."""
     try:
@@ -187,8 +198,7 @@ def _follow(request, response, started):
     if not was_sent and session.modified:
         # it could not be saved (a page that failed); what it ended is over
         if old and not isinstance(session, signed_cookies.SessionStore) and session.session_key != old:
-            recent.forget(records.digest(old))
-            records.end(records.digest(old))
+            _end_old(request, old)
         return
     name = records.digest(new) if new else None
     known, now = recent.get(name), time.monotonic()
@@ -199,17 +209,17 @@ def _follow(request, response, started):
         pk, record = wanted_record(request) if new else (None, None)
     except Exception:
         if old != new and old:  # whatever is in its place, this one is over
-            records.end(records.digest(old))
+            _end_old(request, old)
         raise
     is_signed = isinstance(session, signed_cookies.SessionStore)
     older = None
     if old != new and old:
         login = _go_on(records.digest(old), record) if is_signed and record else None
-        recent.forget(records.digest(old))
         if login:
+            recent.forget(records.digest(old))
             older, record["login"] = records.digest(old), login
         else:
-            records.end(records.digest(old))
+            _end_old(request, old)
     if new is None:
         return
     if record is None:
