@@ -106,6 +106,23 @@ def test_signed_cookies_change(redis, site):
     assert redis.client.zcard(zset) == 5 and redis.client.ttl(zset) > 0
 
 
+def test_signed_cookies_leave_the_sets(redis, site):
+    """signed_cookies: what finds the record of an older value goes when that does, not with the session; and what
+    was not in a set is not put there."""
+    do, user = site("signed_cookies")(), new_user()
+    do("login", user=user.username)
+    older = do.key.rpartition(":")[2]
+    do("cart")
+    login = redis.client.keys("sse:login:*")[0]
+    latest = 1000 * (time.time() + record_module.OLDER_S)
+    for zset in login, b"sse:user:%d" % user.pk:
+        assert latest - 10000 < redis.client.zscore(zset, older) <= latest
+        assert redis.client.zscore(zset, do.key.rpartition(":")[2]) > latest + 1e9
+    redis.client.zrem(login, do.key.rpartition(":")[2])
+    do("cart")
+    assert redis.client.zcard(login) == 2
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 def test_requests_that_change_nothing(site, calls, engine, monkeypatch):
     """A minute of requests that change nothing is one call of Redis; the next minute one more."""

@@ -28,7 +28,8 @@ PAYLOAD = "0 0 p\n"  # recorders leave a message alone that begins like a record
 # KEYS  1 record  2 mark that it is over  3 an older record that is left to
 #       expire (or the record itself: none)  4... sorted sets that find it
 # ARGV  1 JSON  2 its milliseconds, or "": those that it has
-#       3 digest  4 "1": whatever the mark says  5 milliseconds of the older
+#       3 digest  4 "1": whatever the mark says
+#       5 milliseconds of the older, 6 its digest
 WRITE = """
 if ARGV[4] == '1' then
     redis.call('DEL', KEYS[2])
@@ -52,6 +53,9 @@ end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', text(ms))
 if KEYS[3] ~= KEYS[1] and redis.call('PTTL', KEYS[3]) > tonumber(ARGV[5]) then
     redis.call('PEXPIRE', KEYS[3], ARGV[5])
+    for i = 4, #KEYS do
+        redis.call('ZADD', KEYS[i], 'XX', text(now + ARGV[5]), ARGV[6])
+    end
 end
 for i = 4, #KEYS do
     redis.call('ZADD', KEYS[i], text(now + ms), ARGV[3])
@@ -94,7 +98,8 @@ def write(name, record, *, user, seconds=None, force=False, older=None):
     keys = [key("session", name), key("over", name), key("session", older or name), key("user", user)]
     if "login" in record:
         keys.append(key("login", record["login"]))
-    args = [dumps(record), "" if seconds is None else int(seconds * 1000), name, "1" if force else "", OLDER_S * 1000]
+    args = [dumps(record), "" if seconds is None else int(seconds * 1000), name, "1" if force else "",
+            OLDER_S * 1000, older or name]
     done, answer = link.call(lambda: _write_script()(keys=keys, args=args, client=client()))
     return answer.decode() if done else None
 
