@@ -14,7 +14,7 @@ import pytest
 import sse
 from django_pages import site  # noqa: F401
 from django_site import PACKAGE, PYTHON, django, new_user, records  # noqa: F401
-from processes import TOP, history
+from processes import TOP, history, sse_publish
 
 import fcgi_sse
 from django.conf import settings as dj_settings
@@ -47,7 +47,6 @@ def test_send_event(redis, django):
     assert published(redis) == [("message", "two\nlines\nand\nmore\n")]
     assert published(redis, "gold") == [("price", "1.10")] and isinstance(a, int) and b > a
     assert [r[0] for r in history(redis, "sse") + history(redis, "gold")] == [a, b]
-    from processes import sse_publish
     for args in (["all", "x\r\ny"], ["--event=n\u00e9", "all", "\u20ac"], ["all", ""]):
         sse_publish(redis, *args)
     send_event("message", "x\r\ny", "all")
@@ -186,6 +185,21 @@ def test_settings_of_django_sse(redis, django, start_redis):
         assert redis.client.exists("shop:history:sse")
 
 
+def test_addresses_as_in_c(django):
+    """manage.py check refuses what fcgi-sse refuses: the site would be in one database, the streams in another."""
+    for url in ["redis://127.0.0.1:1/1", "redis://127.0.0.1:1", "redis://127.0.0.1:1/", "redis://:p@127.0.0.1:1/0",
+                "redis://u:p@127.0.0.1:1/0", "unix:///nowhere", "unix:///nowhere?db=1", "redis://[::1]:1/0",
+                "redis://127.0.0.1:1?db=1", "redis://127.0.0.1:1/?db=1", "redis://127.0.0.1:1/0?db=1",
+                "redis://u@127.0.0.1:1/0", "rediss://127.0.0.1:1/0", "unix://u:p@/nowhere",
+                "unix:///nowhere?db=1&password=p", "unix:///nowhere?x=1"]:
+        in_c = sse_publish(None, "--redis=" + url, "a", "x", check=False)
+        assert in_c.returncode in (64, 69), in_c
+        with django(FCGI_SSE_REDIS=url):
+            found = [m for m in run_checks() if m.id == "fcgi_sse.E003"]
+        assert bool(found) == (in_c.returncode == 64), url
+        assert "p@" not in str(found) and "=p" not in str(found), "no password is shown"
+
+
 def test_checks(django):
     """manage.py check tells of a middleware that is missing or stands too low, of a bad FCGI_SSE_CHANNELS, and of
     a Redis that cannot be an address (one that is away is no mistake)."""
@@ -283,14 +297,18 @@ def test_every_block_is_run():
 
 def test_readme(redis, django):
     """What README says to paste works."""
-    from django.contrib.auth.models import Group
+    from django.contrib.auth.models import AnonymousUser, Group
     from django.db.models.signals import post_save
     values = {"INSTALLED_APPS": ["a"], "MIDDLEWARE": ["b"]}
     exec(BLOCKS["settings"], values)
     assert values["INSTALLED_APPS"] == ["a", "fcgi_sse"] and values["FCGI_SSE_REDIS"] == conf.DEFAULT_REDIS
     assert values["MIDDLEWARE"] == ["fcgi_sse.middleware.SSESessionMiddleware", "b"]
-    page = engines["django"].from_string(BLOCKS["template"]).render({}, RequestFactory().get("/"))
+    template, request = engines["django"].from_string(BLOCKS["template"]), RequestFactory().get("/")
+    request.user = new_user()
+    page = template.render({}, request)
     assert '<script src="/static/fcgi_sse/sse.js">' in page and '<body sse-data="/sse/" data-last-event-id="0">' in page
+    request.user = AnonymousUser()
+    assert "sse-data" not in template.render({}, request), "who has no channels asks for no stream"
     names_ = {}
     exec(BLOCKS["send"], names_)
     exec(BLOCKS["signal"], names_)

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: ISC
 """What manage.py check says of the settings."""
+import re
+
 from django.conf import settings
 from django.core.checks import Error, Warning
 from django.core.exceptions import ImproperlyConfigured
@@ -9,6 +11,9 @@ from .redis_client import client
 
 OURS = "fcgi_sse.middleware.SSESessionMiddleware"
 SESSION = "django.contrib.sessions.middleware.SessionMiddleware"
+
+# redis_address.c of fcgi-sse: redis-py alone takes more (?db=1 behind a host, rediss://)
+REDIS_URL = re.compile(r"redis://(?:[^/?#@]*:[^/?#@]*@)?[^/?#@]*(?:/\d*)?|unix:///[^?#]*(?:\?db=\d+)?")
 
 
 def check_settings(app_configs, **_):
@@ -29,7 +34,9 @@ def check_settings(app_configs, **_):
     try:
         conf.prefix()
         client()
+        if not REDIS_URL.fullmatch(conf.redis_address()[0]):  # it may hold a password: not repeated
+            raise ValueError("fcgi-sse does not take it in this form")
     except (ValueError, ImproperlyConfigured) as err:
-        found.append(Error("the address of Redis: %s" % err, hint="FCGI_SSE_REDIS: redis://127.0.0.1:6379/0 or "
+        found.append(Error("the address of Redis: %s" % err, hint="FCGI_SSE_REDIS: redis://[user:password@]127.0.0.1:6379/1 or "
                            "unix:///run/redis/redis.sock?db=1", id="fcgi_sse.E003"))
     return found
