@@ -239,6 +239,23 @@ def test_fork(redis, django, script):  # noqa: F811
     assert redis.client.exists(key_of("a"), key_of("b")) == 0
 
 
+def test_fork_and_recent(django, script):  # noqa: F811
+    """... nor does the lock over what the process knows of the sessions."""
+    process = script("""
+    import signal
+    from fcgi_sse import sessions
+    with sessions.recent.lock:
+        child = os.fork()
+        if child == 0:
+            signal.alarm(5)
+            sessions.recent.forget("a")
+            os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    """)
+    process.go_on()
+    assert process.wait(10) == 0, process.log()
+
+
 # ---- Redis that refuses
 
 def test_refused_end(redis, django, caplog, monkeypatch):  # noqa: F811

@@ -2,6 +2,7 @@
 """After each response: does the record of its session say what it should?"""
 import collections
 import logging
+import os
 import secrets
 import threading
 import time
@@ -62,6 +63,7 @@ class _Recent:
 
 
 recent = _Recent()
+os.register_at_fork(after_in_child=recent.__init__)  # the lock may be held by a thread that is not copied
 setting_changed.connect(lambda **_: recent.forget(), weak=False, dispatch_uid="fcgi_sse.recent")
 
 _warned = set()
@@ -143,7 +145,7 @@ def _seconds_left(session, cookie):
     if isinstance(session, signed_cookies.SessionStore):
         age = min(session.get_expiry_age(), settings.SESSION_COOKIE_AGE)
         return b62_decode(cookie.rsplit(":", 2)[1]) + age - time.time()
-    return session.get_expiry_age()  # at most: the others do not tell
+    return session.get_expiry_age()  # at most: cache and file do not tell
 
 
 # --- what it is
