@@ -176,11 +176,13 @@ $(foreach t,$(UNIT_TESTS),$(eval $(call unit_test,$(t))))
 check-unit: $(UNIT_TESTS:%=$(BUILD)/test/unit/%)
 	@tools/run-unit-tests $^
 
+# Two files at a time: most tests wait, and those of a file share a browser.
 check-e2e: all
 	@FCGI_SSE_BIN='$(abspath $(OUT)fcgi-sse)' \
 	SSE_PUBLISH_BIN='$(abspath $(OUT)sse-publish)' \
 	$(if $(filter 1,$(SAN)),$(SAN_ENV)) \
-	$(PYTHON) -m pytest -rs -m "$$TEST_MARK" $(PYTEST_ARGS) $(E2E)
+	$(PYTHON) -m pytest -rs -n 2 --dist loadfile -m "$$TEST_MARK" \
+		$(PYTEST_ARGS) $(E2E)
 SAN_ENV := \
 	ASAN_OPTIONS="$${ASAN_OPTIONS:-detect_stack_use_after_return=1}" \
 	UBSAN_OPTIONS="$${UBSAN_OPTIONS:-print_stacktrace=1}"
