@@ -345,6 +345,15 @@ def test_events_on_commit_while_redis_hangs(redis, django, caplog):  # noqa: F81
     redis.client.execute_command("CLIENT", "UNPAUSE")
 
 
+def test_event_on_commit_after_a_restart(redis, django, caplog):  # noqa: F811
+    """Redis was away for a moment: the next event on commit goes out, though pages do not ask for a while yet."""
+    with away(redis):
+        fcgi_sse.send_event_on_commit("message", "lost", "all")
+    fcgi_sse.send_event_on_commit("message", "kept", "all")
+    assert levels(caplog)[:2] == ["WARNING", "ERROR"] and levels(caplog).count("ERROR") == 1
+    assert [r.split(b"\n")[2] for r in redis.client.lrange("sse:history:all", 0, -1)] == [b"data: kept"]
+
+
 def test_event_on_commit_refused(redis, django, caplog):  # noqa: F811
     """One that Redis refuses is told with the reason, and passes for no Redis that is away."""
     redis.client.execute_command("ACL", "SETUSER", "default", "-eval", "-evalsha")

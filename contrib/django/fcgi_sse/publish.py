@@ -98,7 +98,7 @@ def send_event_on_commit(event, data, channel=None, using=None):
 
     def send():
         try:
-            link.attempt(lambda: _send(*call))  # many events: a Redis that hangs is waited for once
+            link.attempt(lambda: _send(*call), eagerly=True)  # many events wait for a Redis that hangs only once
         except (Away, RedisError) as err:
             log.error("an event was not published after the commit: %s", err)
 

@@ -33,6 +33,7 @@ class Link:
     def __init__(self):
         self.lock = threading.Lock()
         self.retry_at = 0  # of the monotonic clock; 0: all is well
+        self.hangs = False  # it is away, and does not say so
         self.tell_at = 0
         self.owed = collections.deque()
         self.has_lost = False
@@ -68,11 +69,12 @@ class Link:
             log.error("%d ends of sessions never reached Redis; their streams go on until the records expire: %s",
                       len(self.owed), err)
 
-    def attempt(self, do):
-        """What do() returns.  Raises Away at once while Redis is away, RedisError if it refuses."""
+    def attempt(self, do, *, eagerly=False):
+        """What do() returns.  Raises Away at once while Redis is away, RedisError if it refuses.
+        eagerly: it is tried even so, unless that would take its time."""
         with self.lock:
             now = time.monotonic()
-            if now < self.retry_at:
+            if now < self.retry_at and (self.hangs or not eagerly):
                 raise Away("Redis is away")
             if self.retry_at:  # one finds out: a Redis that hangs takes its time
                 self.retry_at = now + RETRY_S
@@ -84,6 +86,7 @@ class Link:
             client().connection_pool.disconnect(inuse_connections=False)
             with self.lock:
                 was_well, self.retry_at = not self.retry_at, time.monotonic() + RETRY_S
+                self.hangs = isinstance(err, TimeoutError)
             if was_well:
                 log.warning("Redis is away; until it is back, no stream follows its session: %s", err)
             raise Away("Redis is away: %s" % err) from err
