@@ -566,7 +566,8 @@ def items_of_manual(text):
     return items
 
 
-@pytest.mark.parametrize("page, program", [("fcgi-sse.8", FCGI_SSE_BIN), ("sse-publish.1", SSE_PUBLISH_BIN)])
+@pytest.mark.parametrize("page, program", [("fcgi-sse.8", FCGI_SSE_BIN), ("sse-publish.1", SSE_PUBLISH_BIN)],
+                         ids=["fcgi-sse", "sse-publish"])  # no paths: a copy of the tree has another for each process
 def test_options(page, program):
     """The manual has the options of --help, in their order, with their defaults."""
     items = items_of_manual(read(page))
