@@ -2,8 +2,7 @@
 /*
  * The settings of fcgi-sse and sse-publish: one table of options, each with a
  * default, an environment variable FCGI_SSE_NAME, and a flag --name; the later
- * wins.  It knows no module but buf and parse and opens nothing but the
- * password file.
+ * wins.  It opens nothing but the password file.
  */
 #ifndef CONFIG_H
 #define CONFIG_H

@@ -18,14 +18,16 @@ pytestmark = pytest.mark.chromium
 
 DIED = r"signal|kill|died|ended|refused"
 # sources: the page's own EventSources, to see which tab has one.
+# heard: what the other tabs said.
 # isDeaf: what comes from the other tabs is lost, as with a leader that dies.
 HEAD = """<script>
-var isDeaf = false;
+var isDeaf = false, heard = [];
 var Channel = window.BroadcastChannel;
 window.BroadcastChannel = Channel && function (name) {
 	var channel = new Channel(name);
 
 	channel.addEventListener("message", function (e) {
+		heard.push(e.data.k);
 		if (isDeaf === "to this leader" && (leads() || e.data.k === "hello" && !e.data.to))
 			isDeaf = false;
 		if (isDeaf)
@@ -378,7 +380,7 @@ def test_emptied_while_catching_up(redis, start_fcgi_sse, chromium, serve, site)
     late.open(1, "connecting")
     late.tabs[0].wait("sources.length === 1")
     redis.client.flushall()
-    time.sleep(2)  # the leader's check: it must be told first, without a look at its tab, which would make it greet
+    late.tabs[0].wait("heard.indexOf('reset') >= 0")  # the leader is told first
     fcgi_sse.signal(signal.SIGCONT)
     late.tabs[0].wait('log.some(function (e) { return e.type === "reset"; })')
     ids = publish_ids(redis, "--lines", "all", stdin=b"3\n4\n")
@@ -709,16 +711,16 @@ def test_leader_wakes_and_answers(redis, start_fcgi_sse, chromium, serve, site):
     tabs.wait_messages(4)
     leader = tabs.leader()
     [other] = [tab for tab in tabs.tabs if tab is not leader]
-    time.sleep(2)  # silence, so that the heartbeat's interval is known
+    other.wait("heard.indexOf('beat') >= 0")  # it knows the interval
     leader.run(HANG % 14000)
     other.focus()
-    time.sleep(4)
+    time.sleep(4)  # it loses patience first; and a look at it would make it begin anew
     fcgi_sse.kill_responders()
     late = chromium.open(origin + site.page("slow.html", """
 <body sse-data="/sse/?channels=all" data-last-event-id="%d" sse-share>
 <script>record(document.body, %s);</script></body>""" % (ids[0], TYPES), HEAD + SLOW))
-    time.sleep(4.5)  # without a look at the other tab, which would make it ask anew
-    other.wait("leads()", 3)
+    late.wait("heard.indexOf('hello') >= 0", 12)
+    assert other.js("leads()")
     ids += publish_ids(redis, "--lines", "all", stdin=b"4\n5\n6\n")
     other.wait("log[log.length - 1].data === 6")
     leader.wait("log[log.length - 1].data === 6", 30)

@@ -237,7 +237,7 @@ def test_installed(serve, loop, folder):
     # all is left as it is: the tests run what is built
     subprocess.run(["make", "-C", TOP, "-o", "all", "install", "DESTDIR=" + folder / "root", "PREFIX=/usr"],
                    check=True, timeout=50, stdout=subprocess.DEVNULL)
-    os.symlink("../root/usr/bin/sse-serve", folder.write("bin/x", "")[:-1] + "sse-serve")
+    os.symlink(folder / "root/usr/bin/sse-serve", folder.write("bin/x", "")[:-1] + "sse-serve")
     served = serve(argv=[folder / "bin/sse-serve"], FCGI_SSE_BIN="", SSE_PUBLISH_BIN="")
     with open(os.path.join(TOP, "static/sse.js"), encoding="utf-8") as f:
         assert served.get("/static/sse.js")[2] == f.read()
