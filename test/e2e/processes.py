@@ -135,11 +135,12 @@ def alive(pid):
     return status is not None and status[0] not in "ZX"
 
 
-def children_of(parent):
+def children_of(parent, zombies=False):
+    """The children that live; with zombies=True also those that wait to be reaped."""
     found = []
     for pid in pids():
         status = _status(pid)
-        if status and status[1] == parent and status[0] not in "ZX":
+        if status and status[1] == parent and status[0] not in ("X" if zombies else "ZX"):
             found.append(pid)
     return sorted(found)
 
