@@ -5,8 +5,8 @@
 
 VERSION := 0.1.0
 
-FCGI_SSE := fcgi-sse config socket handover listener client request channel \
-	reply cookie session session_record session_store redis_address \
+FCGI_SSE := fcgi-sse config socket children handover listener client request \
+	channel reply cookie session session_record session_store redis_address \
 	redis_conn command redis_sub resume recent publish recorder \
 	record_queue event sse outlet follow stream sandbox clock log buf parse
 SSE_PUBLISH := sse-publish config channel redis_address redis_conn command \
@@ -31,6 +31,7 @@ reply_test := reply buf
 resume_test := resume
 recent_test := recent
 log_test := log
+children_test := children log
 
 parse_fuzz := parse buf
 event_fuzz := event parse buf

@@ -25,37 +25,6 @@ static const char *const kind_names[] = { [CHILD_STREAM] = "stream",
 	[CHILD_RECORDER] = "recorder" };
 
 int
-state_add_child(struct parent_state *st, pid_t pid, enum child_kind kind)
-{
-	if (st->nchildren == st->size) {
-		size_t size = st->size ? 2 * st->size : 64;
-		struct child *bigger =
-		    reallocarray(st->children, size, sizeof(*bigger));
-
-		if (bigger == NULL)
-			return -1;
-		st->children = bigger;
-		st->size = size;
-	}
-	st->children[st->nchildren++] = (struct child){ pid, kind };
-	return 0;
-}
-
-int
-state_remove_child(struct parent_state *st, pid_t pid, enum child_kind *kind)
-{
-	size_t i;
-
-	for (i = 0; i < st->nchildren; i++)
-		if (st->children[i].pid == pid) {
-			*kind = st->children[i].kind;
-			st->children[i] = st->children[--st->nchildren];
-			return 0;
-		}
-	return -1;
-}
-
-int
 handover_write(const struct parent_state *st)
 {
 	char value[32];
@@ -68,9 +37,9 @@ handover_write(const struct parent_state *st)
 	if ((f = fdopen(dup(fd), "w")) == NULL)
 		goto fail;
 	fprintf(f, "listen %d\ntoken %s\n", st->listen_fd, st->token);
-	for (i = 0; i < st->nchildren; i++)
-		fprintf(f, "%s %d\n", kind_names[st->children[i].kind],
-		    (int)st->children[i].pid);
+	for (i = 0; i < st->children.n; i++)
+		fprintf(f, "%s %d\n", kind_names[st->children.list[i].kind],
+		    (int)st->children.list[i].pid);
 	if (fclose(f) == EOF || lseek(fd, 0, SEEK_SET) == -1)
 		goto fail;
 	snprintf(value, sizeof(value), "%d %d", (int)getpid(), fd);
@@ -122,7 +91,8 @@ read_line(struct parent_state *st, char *line)
 	for (i = 0; i < sizeof(kind_names) / sizeof(kind_names[0]); i++)
 		if (is_line(line, kind_names[i], &value) &&
 		    parse_u64(value, strlen(value), INT32_MAX, &n) == 0)
-			state_add_child(st, (pid_t)n, (enum child_kind)i);
+			children_add(
+			    &st->children, (pid_t)n, (enum child_kind)i);
 }
 
 /* The memory file that the variable names, or -1: a variable that leaked into

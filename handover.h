@@ -6,31 +6,15 @@
 #ifndef HANDOVER_H
 #define HANDOVER_H
 
-#include <stddef.h>
-#include <sys/types.h>
+#include "children.h"
 
 #define TOKEN_SIZE 33 /* 16 random bytes in hex, and NUL */
 
-enum child_kind { CHILD_STREAM, CHILD_REFUSAL, CHILD_RECORDER };
-
-struct child {
-	pid_t pid;
-	enum child_kind kind;
-};
-
 struct parent_state {
 	int listen_fd;
-	struct child *children; /* owned */
-	size_t nchildren, size;
+	struct children children;
 	char token[TOKEN_SIZE]; /* of the running recorder, or of the last */
 };
-
-/* Add a child.  Returns 0, or -1 without memory. */
-int state_add_child(struct parent_state *st, pid_t pid, enum child_kind kind);
-
-/* Forget a child; its kind is left in *kind.  Returns 0, or -1 if unknown. */
-int state_remove_child(
-    struct parent_state *st, pid_t pid, enum child_kind *kind);
 
 /* Put st where the next image finds it.  Returns the memory file's descriptor,
  * or -1 with errno. */

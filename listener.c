@@ -17,10 +17,10 @@
 #include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "children.h"
 #include "clock.h"
 #include "handover.h"
 #include "log.h"
@@ -41,9 +41,7 @@ struct parent {
 	const struct listener_children *run;
 	struct parent_state st;
 	sigset_t unblocked; /* the mask inside ppoll */
-	size_t nstreams, nrefusals;
 	bool with_recorder;
-	bool has_recorder;
 	int ready_fd; /* of a recorder that is starting; -1 */
 	int64_t recorder_started_ms, recorder_due_ms, recorder_pause_ms;
 	int64_t accept_due_ms; /* no accept before this */
@@ -52,6 +50,12 @@ struct parent {
 
 /* what listener_inherit found, until listener_run takes it up */
 static struct parent_state inherited = { .listen_fd = -1 };
+
+static size_t
+count(const struct parent *p, enum child_kind kind)
+{
+	return p->st.children.count[kind];
+}
 
 static void
 on_signal(int sig)
@@ -85,21 +89,10 @@ catch_signals(struct parent *p)
 		sigdelset(&p->unblocked, signals[i]);
 }
 
-/* In a new child: only SIGTERM still means anything, and it stays blocked
- * until the child says where it may arrive. */
+/* In a new child: what is the parent's is not its own. */
 static void
-become_child(const struct parent *p)
+close_of_parent(const struct parent *p)
 {
-	sigset_t others;
-
-	signal(SIGCHLD, SIG_DFL);
-	signal(SIGINT, SIG_IGN);
-	signal(SIGHUP, SIG_IGN);
-	sigemptyset(&others);
-	sigaddset(&others, SIGCHLD);
-	sigaddset(&others, SIGINT);
-	sigaddset(&others, SIGHUP);
-	sigprocmask(SIG_UNBLOCK, &others, NULL);
 	close(p->st.listen_fd);
 	if (p->ready_fd != -1)
 		close(p->ready_fd);
@@ -131,9 +124,10 @@ start_recorder(struct parent *p)
 	if (pipe2(ready, O_CLOEXEC) == -1)
 		ready[0] = ready[1] = -1; /* then accepting starts at once */
 	p->recorder_started_ms = clock_now_ms();
-	if ((pid = fork()) == 0) {
+	pid = children_fork(&p->st.children, CHILD_RECORDER);
+	if (pid == 0) {
 		start.ready_fd = ready[1];
-		become_child(p);
+		close_of_parent(p);
 		if (ready[0] != -1)
 			close(ready[0]);
 		/* it must not outlive a parent that was killed */
@@ -145,7 +139,7 @@ start_recorder(struct parent *p)
 	}
 	if (ready[1] != -1)
 		close(ready[1]);
-	if (pid == -1 || state_add_child(&p->st, pid, CHILD_RECORDER) == -1) {
+	if (pid == -1) {
 		log_error("cannot start the recorder: %s", strerror(errno));
 		if (ready[0] != -1)
 			close(ready[0]);
@@ -153,7 +147,6 @@ start_recorder(struct parent *p)
 		return;
 	}
 	memcpy(p->st.token, start.token, TOKEN_SIZE);
-	p->has_recorder = true;
 	p->ready_fd = ready[0];
 }
 
@@ -162,7 +155,6 @@ recorder_ended(struct parent *p)
 {
 	int64_t now = clock_now_ms();
 
-	p->has_recorder = false;
 	if (p->ready_fd != -1) {
 		close(p->ready_fd);
 		p->ready_fd = -1;
@@ -175,46 +167,15 @@ recorder_ended(struct parent *p)
 		p->recorder_pause_ms = RECORDER_PAUSE_MAX_MS;
 }
 
-/* --- children ----------------------------------------------------------- */
-
-static void
-child_ended(struct parent *p, pid_t pid, int status)
-{
-	enum child_kind kind;
-
-	if (state_remove_child(&p->st, pid, &kind) == -1)
-		return;
-	if (kind == CHILD_STREAM)
-		p->nstreams--;
-	else if (kind == CHILD_REFUSAL)
-		p->nrefusals--;
-	else
-		recorder_ended(p);
-	if (WIFSIGNALED(status))
-		log_error("%s %d was ended by signal %d (%s)",
-		    kind == CHILD_RECORDER ? "recorder" : "responder", (int)pid,
-		    WTERMSIG(status), strsignal(WTERMSIG(status)));
-}
-
 static void
 reap(struct parent *p)
 {
-	int status;
-	pid_t pid;
+	enum child_kind kind;
 
 	got_child = 0;
-	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
-		child_ended(p, pid, status);
-}
-
-static void
-signal_children(const struct parent *p, int sig, bool recorder_too)
-{
-	size_t i;
-
-	for (i = 0; i < p->st.nchildren; i++)
-		if (recorder_too || p->st.children[i].kind != CHILD_RECORDER)
-			kill(p->st.children[i].pid, sig);
+	while (children_reap(&p->st.children, &kind))
+		if (kind == CHILD_RECORDER)
+			recorder_ended(p);
 }
 
 /* --- accepting ---------------------------------------------------------- */
@@ -223,26 +184,14 @@ signal_children(const struct parent *p, int sig, bool recorder_too)
 static int
 fork_responder(struct parent *p, int fd, enum admission admission)
 {
-	enum child_kind kind =
-	    admission == ADMISSION_OPEN ? CHILD_STREAM : CHILD_REFUSAL;
-	pid_t pid = fork();
+	pid_t pid = children_fork(&p->st.children,
+	    admission == ADMISSION_OPEN ? CHILD_STREAM : CHILD_REFUSAL);
 
 	if (pid == 0) {
-		become_child(p);
+		close_of_parent(p);
 		p->run->serve(p->cfg, fd, admission);
 	}
-	if (pid == -1)
-		return -1;
-	if (state_add_child(&p->st, pid, kind) == -1) {
-		/* uncounted it could not be limited or drained */
-		kill(pid, SIGKILL);
-		return -1;
-	}
-	if (kind == CHILD_STREAM)
-		p->nstreams++;
-	else
-		p->nrefusals++;
-	return 0;
+	return pid == -1 ? -1 : 0;
 }
 
 static void
@@ -262,8 +211,8 @@ accept_one(struct parent *p, bool stopping)
 	enum admission admission = ADMISSION_OPEN;
 	int fd;
 
-	if (p->nrefusals >= REFUSALS_MAX &&
-	    (stopping || p->nstreams >= p->cfg->max_streams))
+	if (count(p, CHILD_REFUSAL) >= REFUSALS_MAX &&
+	    (stopping || count(p, CHILD_STREAM) >= p->cfg->max_streams))
 		return -1; /* let them wait in the backlog */
 	fd = accept4(p->st.listen_fd, NULL, NULL, SOCK_CLOEXEC);
 	if (fd == -1) {
@@ -275,7 +224,7 @@ accept_one(struct parent *p, bool stopping)
 	}
 	if (stopping)
 		admission = ADMISSION_STOPPING;
-	else if (p->nstreams >= p->cfg->max_streams)
+	else if (count(p, CHILD_STREAM) >= p->cfg->max_streams)
 		admission = ADMISSION_FULL;
 	if (admission == ADMISSION_FULL && !p->failing) {
 		log_warn("all %llu streams are taken (--max-streams)",
@@ -320,8 +269,8 @@ wait_for_work(struct parent *p)
 		{ .fd = p->ready_fd, .events = POLLIN } };
 	int64_t now = clock_now_ms(), wait_ms = -1;
 	struct timespec ts;
-	bool is_full =
-	    p->nstreams >= p->cfg->max_streams && p->nrefusals >= REFUSALS_MAX;
+	bool is_full = count(p, CHILD_STREAM) >= p->cfg->max_streams &&
+		       count(p, CHILD_REFUSAL) >= REFUSALS_MAX;
 
 	if (p->ready_fd != -1 &&
 	    now < p->recorder_started_ms + RECORDER_READY_MS)
@@ -331,7 +280,7 @@ wait_for_work(struct parent *p)
 		wait_ms = sooner(wait_ms, p->accept_due_ms, now);
 	else if (!is_full)
 		fds[0].fd = p->st.listen_fd;
-	if (p->with_recorder && !p->has_recorder)
+	if (p->with_recorder && count(p, CHILD_RECORDER) == 0)
 		wait_ms = sooner(wait_ms, p->recorder_due_ms, now);
 
 	ts.tv_sec = wait_ms / 1000;
@@ -371,7 +320,8 @@ wait_for_children(struct parent *p, int64_t deadline_ms, bool recorder_too)
 	for (;;) {
 		reap(p);
 		wait_ms = sooner(-1, deadline_ms, clock_now_ms());
-		if (p->st.nchildren <= (p->has_recorder && !recorder_too) ||
+		if (p->st.children.n <=
+			(count(p, CHILD_RECORDER) > 0 && !recorder_too) ||
 		    wait_ms == 0)
 			return;
 		ts.tv_sec = wait_ms / 1000;
@@ -391,10 +341,17 @@ turn_backlog_away(struct parent *p)
 		reap(p);
 		if (accept_one(p, true) == 0)
 			continue;
-		if (p->nrefusals < REFUSALS_MAX)
+		if (count(p, CHILD_REFUSAL) < REFUSALS_MAX)
 			return;
 		ppoll(NULL, 0, &while_full, &p->unblocked);
 	}
+}
+
+static void
+signal_responders(const struct parent *p, int sig)
+{
+	children_signal(&p->st.children, CHILD_STREAM, sig);
+	children_signal(&p->st.children, CHILD_REFUSAL, sig);
 }
 
 static void
@@ -402,22 +359,22 @@ shut_down(struct parent *p)
 {
 	int64_t drain_ms = (int64_t)p->cfg->drain_s * 1000;
 
-	log_info("stopping: %zu streams end within %llu s", p->nstreams,
-	    (unsigned long long)p->cfg->drain_s);
+	log_info("stopping: %zu streams end within %llu s",
+	    count(p, CHILD_STREAM), (unsigned long long)p->cfg->drain_s);
 	/* who is in the backlog is told; who comes later finds no socket */
 	if (p->cfg->socket_path != NULL)
 		socket_remove_name(p->cfg->socket_path);
 	turn_backlog_away(p);
 	close(p->st.listen_fd);
 	p->st.listen_fd = -1;
-	signal_children(p, SIGTERM, false);
+	signal_responders(p, SIGTERM);
 	wait_for_children(
 	    p, clock_now_ms() + drain_ms + KILL_AFTER_DRAIN_MS, false);
-	signal_children(p, SIGKILL, false);
+	signal_responders(p, SIGKILL);
 	/* the recorder last: what the streams' site still publishes is kept */
-	signal_children(p, SIGTERM, true);
+	children_signal(&p->st.children, CHILD_RECORDER, SIGTERM);
 	wait_for_children(p, clock_now_ms() + KILL_AFTER_DRAIN_MS, true);
-	signal_children(p, SIGKILL, true);
+	children_signal(&p->st.children, CHILD_RECORDER, SIGKILL);
 	wait_for_children(p, clock_now_ms() + KILL_AFTER_DRAIN_MS, true);
 }
 
@@ -426,21 +383,6 @@ listener_inherit(void)
 {
 	handover_read(&inherited);
 	return inherited.listen_fd;
-}
-
-static void
-take_up_children(struct parent *p)
-{
-	size_t i;
-
-	for (i = 0; i < p->st.nchildren; i++) {
-		if (p->st.children[i].kind == CHILD_STREAM)
-			p->nstreams++;
-		else if (p->st.children[i].kind == CHILD_REFUSAL)
-			p->nrefusals++;
-		else
-			p->has_recorder = true;
-	}
 }
 
 int
@@ -457,7 +399,6 @@ listener_run(const struct config *cfg, int fd, char *const argv[],
 	path[len > 0 ? len : 0] = '\0';
 	p.st = inherited;
 	p.st.listen_fd = fd;
-	take_up_children(&p);
 	catch_signals(&p);
 	got_child = 1; /* some may have ended while there was no handler */
 	while (!got_stop) {
@@ -465,12 +406,12 @@ listener_run(const struct config *cfg, int fd, char *const argv[],
 			reap(&p);
 		if (got_hangup)
 			execute_anew(&p, path, argv);
-		if (p.with_recorder && !p.has_recorder &&
+		if (p.with_recorder && count(&p, CHILD_RECORDER) == 0 &&
 		    clock_now_ms() >= p.recorder_due_ms)
 			start_recorder(&p);
 		wait_for_work(&p);
 	}
 	shut_down(&p);
-	free(p.st.children);
+	children_free(&p.st.children);
 	return EX_OK;
 }
