@@ -14,6 +14,11 @@ import processes  # noqa: E402
 import sse  # noqa: E402
 import webservers  # noqa: E402
 
+# A shell without job control starts what it puts into the background with SIGINT
+# ignored, and all that is started from there inherits it: then no Ctrl-C of a
+# test would be heard.  A handler is not inherited.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 @pytest.fixture(autouse=True)
 def alarm(request):
