@@ -23,7 +23,7 @@ def test_leader_closed_in_a_burst(redis, start_fcgi_sse, chromium, serve, site, 
     fcgi_sse = start_fcgi_sse(redis, "--history-count=100000").expect_log(DIED)
     tabs = Tabs(chromium, site, serve(server, fcgi_sse).origin)
     tabs.open(6)
-    first, second = publish_ids(redis, "all", "0"), []
+    first = publish_ids(redis, "all", "0")
     tabs.wait_messages(1)
     publisher = subprocess.Popen([SSE_PUBLISH_BIN, "--lines", "all"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                  env=redis_environment(redis))

@@ -18,7 +18,6 @@ from django.db import transaction
 from django.http import HttpResponse
 from django.test import RequestFactory
 from django.urls import clear_url_caches, path
-from fcgi_sse import records as record_module
 from fcgi_sse import sessions
 
 

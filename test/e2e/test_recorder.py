@@ -172,7 +172,7 @@ def test_killed_under_load(redis, start_fcgi_sse, loop, record_property):
 
 def test_subscription_cut(redis, start_fcgi_sse, loop):
     """A recorder that loses its subscription ends, and the next one follows at once, behind the same lease."""
-    fcgi_sse = start_fcgi_sse(redis, *BIG).expect_log(r"recorder")
+    start_fcgi_sse(redis, *BIG).expect_log(r"recorder")
     load = Load(redis, "all", loop)
     load.run_for(0.2)
     for _ in range(3):

@@ -499,7 +499,7 @@ def test_hundred_full_channels_at_once(redis, start_fcgi_sse, loop):
             b"%d %s\n" % (i, text) for i in range(200)))
     total = sum(redis.client.llen("sse:history:" + c) for c in channels)
     assert total == 100 * 200
-    small = loop.live(fcgi_sse, "probe")
+    loop.live(fcgi_sse, "probe")
     [small_pid] = fcgi_sse.responders()
     small_kb = memory_peak_kb(small_pid)
     stream = loop.open(fcgi_sse, channels, last_event_id="0")
