@@ -7,7 +7,7 @@ VERSION := 0.1.0
 
 FCGI_SSE := fcgi-sse config socket children handover listener client request \
 	channel reply cookie session session_record session_store redis_address \
-	redis_conn command redis_sub resume recent publish recorder \
+	redis_conn command take redis_sub resume recent publish recorder \
 	record_queue event sse outlet follow stream sandbox clock log buf parse
 SSE_PUBLISH := sse-publish config channel redis_address redis_conn command \
 	publish event sse clock log buf parse
@@ -23,6 +23,7 @@ config_test := config redis_address parse buf
 redis_address_test := redis_address parse buf
 command_test := command
 channel_test := channel parse buf
+take_test := take command
 request_test := request channel parse buf
 cookie_test := cookie parse buf
 session_record_test := session_record channel parse buf

@@ -26,15 +26,22 @@ channel_set_free(struct channel_set *set)
 }
 
 bool
+channel_set_find(
+    const struct channel_set *set, const char *name, size_t len, size_t *i)
+{
+	for (*i = 0; *i < set->n; ++*i)
+		if (set->items[*i].len == len &&
+		    memcmp(set->items[*i].name, name, len) == 0)
+			return true;
+	return false;
+}
+
+bool
 channel_set_has(const struct channel_set *set, const char *name, size_t len)
 {
 	size_t i;
 
-	for (i = 0; i < set->n; i++)
-		if (set->items[i].len == len &&
-		    memcmp(set->items[i].name, name, len) == 0)
-			return true;
-	return false;
+	return channel_set_find(set, name, len, &i);
 }
 
 int

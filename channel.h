@@ -26,6 +26,10 @@ int channel_set_add(struct channel_set *set, const char *name, size_t len);
 bool channel_set_has(
     const struct channel_set *set, const char *name, size_t len);
 
+/* As channel_set_has; *i becomes its number in items. */
+bool channel_set_find(
+    const struct channel_set *set, const char *name, size_t len, size_t *i);
+
 /*
  * Add the names of a comma-separated list, blanks round them stripped, empty
  * ones skipped.  Returns 0; or -1 if one is no channel's name (prefix as for

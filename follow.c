@@ -72,7 +72,8 @@ coverage_changed(struct follower *f)
 static bool
 is_trimmed(const struct follower *f, size_t channel)
 {
-	return f->found[channel].oldest_prev > f->positions[channel].id;
+	return f->taken.channels[channel].oldest_prev >
+	       f->positions[channel].id;
 }
 
 static bool
@@ -194,7 +195,7 @@ take_once(struct follower *f, uint64_t highest, const struct cursor *start)
 		else if (pass_before_take(f, kind, &m) == CLIENT_GONE)
 			return TAKE_CLIENT_GONE;
 	}
-	redis_sub_read_take(f->sub, &f->taken, f->found);
+	redis_sub_read_take(f->sub, &f->taken);
 	f->session_changed = f->session->key[0] != '\0' &&
 			     !session_is_current(f->session, f->taken.session,
 				 f->taken.session_len);
@@ -239,12 +240,12 @@ replay(struct follower *f)
 		f->taken.has_more = false;
 	for (i = 0; i < n; i++) {
 		/* what is gone before a channel's oldest is said once */
-		const uint64_t at = f->found[i].oldest_prev > reached
-					? f->found[i].oldest_prev
+		const uint64_t at = f->taken.channels[i].oldest_prev > reached
+					? f->taken.channels[i].oldest_prev
 					: reached;
 
 		if (!f->taken.has_more) {
-			f->positions[i].id = f->found[i].last;
+			f->positions[i].id = f->taken.channels[i].last;
 			f->positions[i].is_exact = true;
 		} else if (f->positions[i].id < at) {
 			f->positions[i].id = at;
@@ -265,7 +266,7 @@ schedule_check(struct follower *f)
 	int64_t interval_ms = (int64_t)f->cfg->heartbeat_s * 1000;
 
 	/* what came into a torn take shows in one that follows at once */
-	f->checks_torn = redis_sub_was_torn(f->sub) && !f->checks_torn;
+	f->checks_torn = f->taken.is_torn && !f->checks_torn;
 	f->again_ms = 0;
 	f->take_due_ms = clock_now_ms();
 	if (!f->checks_torn)
@@ -315,8 +316,9 @@ store_went_back(struct follower *f)
 		return true;
 	/* 0: forgotten after 30 quiet days, and nothing to go back to */
 	for (i = 0; i < f->channels->n; i++)
-		back |= f->positions[i].is_exact && f->found[i].last > 0 &&
-			f->found[i].last < f->positions[i].id;
+		back |= f->positions[i].is_exact &&
+			f->taken.channels[i].last > 0 &&
+			f->taken.channels[i].last < f->positions[i].id;
 	/* or newer events came before this stream could look */
 	for (i = 0; i < t->nrecords && !back; i++)
 		if (redis_sub_taken(f->sub, i, &channel, &rec) == 0)
@@ -505,17 +507,13 @@ follow_open(struct follower *f, const struct config *cfg,
 	f->session = session;
 	f->channels = channels;
 	f->out = out;
-	f->sub = redis_sub_new(
-	    cfg, channels, session->key[0] != '\0' ? session->key : NULL);
-	if (f->sub != NULL && session->conn != NULL) {
-		redis_sub_adopt(f->sub, session->conn);
+	f->sub = redis_sub_new(cfg, channels,
+	    session->key[0] != '\0' ? session->key : NULL, session->conn);
+	if (f->sub != NULL)
 		session->conn = NULL;
-	}
 	f->positions = calloc(channels->n, sizeof(*f->positions));
-	f->found = calloc(channels->n, sizeof(*f->found));
 	f->is_concerned = calloc(channels->n, sizeof(*f->is_concerned));
-	return f->sub == NULL || f->positions == NULL || f->found == NULL ||
-		       f->is_concerned == NULL
+	return f->sub == NULL || f->positions == NULL || f->is_concerned == NULL
 		   ? -1
 		   : 0;
 }
@@ -525,7 +523,6 @@ follow_close(struct follower *f)
 {
 	redis_sub_free(f->sub);
 	free(f->positions);
-	free(f->found);
 	free(f->is_concerned);
 	recent_free(&f->recent);
 }

@@ -18,6 +18,7 @@
 #include "redis_sub.h"
 #include "request.h"
 #include "session.h"
+#include "take.h"
 
 struct follower {
 	const struct config *cfg;	    /* borrowed */
@@ -25,9 +26,8 @@ struct follower {
 	const struct channel_set *channels; /* the session's */
 	struct outlet *out;		    /* borrowed */
 	struct redis_sub *sub;
-	struct position *positions;  /* one for each channel */
-	struct taken_channel *found; /* likewise, of the last take */
-	bool *is_concerned;	     /* likewise, by a reset */
+	struct position *positions; /* one for each channel */
+	bool *is_concerned;	    /* likewise, by a reset */
 	struct take taken;
 	struct recent recent;
 	uint64_t floor;	     /* records at or below are not the client's */

@@ -17,7 +17,6 @@
 
 #include "command.h"
 #include "redis_conn.h"
-#include "lua_snapshot.h"
 
 struct redis_sub {
 	const struct config *cfg;
@@ -25,9 +24,9 @@ struct redis_sub {
 	const char *session_key; /* NULL: none */
 	struct redis_conn *conn; /* NULL: not connected */
 	size_t prefix_len;
-	/* what is the same in each take is fixed in these */
-	struct command eval, subscribe;
-	redisReply *exec;		      /* the last take's answer */
+	struct take_words words;
+	struct taken_channel *found;	      /* by the last take */
+	redisReply *exec;		      /* its answer */
 	const redisReply *snapshot, *records; /* in it */
 	bool is_subscribed;
 	bool was_torn;
@@ -37,50 +36,11 @@ struct redis_sub {
 	char error[256];
 };
 
-static void
-build_eval(struct redis_sub *sub)
-{
-	struct command *c = &sub->eval;
-	size_t i;
-
-	command_add_text(c, "EVAL");
-	command_add(c, lua_snapshot.text, lua_snapshot.len);
-	command_add_number(c, 4 + 2 * sub->channels->n);
-	command_add_name(c, "clock", "");
-	command_add_name(c, "epoch", "");
-	command_add_name(c, "recorder", "");
-	if (sub->session_key != NULL)
-		command_add_text(c, sub->session_key);
-	else
-		command_add_name(c, "recorder", ""); /* see snapshot.lua */
-	for (i = 0; i < sub->channels->n; i++) {
-		command_add_name(c, "history:", sub->channels->items[i].name);
-		command_add_name(c, "meta:", sub->channels->items[i].name);
-	}
-	command_fix(c);
-}
-
-static void
-build_subscribe(struct redis_sub *sub)
-{
-	struct command *c = &sub->subscribe;
-	size_t i;
-
-	command_add_text(c, "SUBSCRIBE");
-	command_add_name(c, "recorder", "");
-	for (i = 0; i < sub->channels->n; i++)
-		command_add_name(c, "event:", sub->channels->items[i].name);
-	if (sub->session_key != NULL)
-		command_add_text(c, sub->session_key);
-	command_fix(c);
-}
-
 struct redis_sub *
 redis_sub_new(const struct config *cfg, const struct channel_set *channels,
-    const char *session_key)
+    const char *session_key, struct redis_conn *conn)
 {
 	struct redis_sub *sub = calloc(1, sizeof(*sub));
-	const size_t n = channels->n;
 
 	if (sub == NULL)
 		return NULL;
@@ -88,15 +48,13 @@ redis_sub_new(const struct config *cfg, const struct channel_set *channels,
 	sub->channels = channels;
 	sub->session_key = session_key;
 	sub->prefix_len = strlen(cfg->prefix);
-	if (command_init(&sub->eval, cfg->prefix, 11 + 3 * n, 7 + 3 * n) ==
-		-1 ||
-	    command_init(&sub->subscribe, cfg->prefix, 3 + 2 * n, 1 + n) ==
-		-1) {
+	sub->found = calloc(channels->n, sizeof(*sub->found));
+	if (sub->found == NULL || take_words_init(&sub->words, cfg->prefix,
+				      channels, session_key) == -1) {
 		redis_sub_free(sub);
 		return NULL;
 	}
-	build_eval(sub);
-	build_subscribe(sub);
+	sub->conn = conn;
 	return sub;
 }
 
@@ -137,8 +95,8 @@ redis_sub_free(struct redis_sub *sub)
 	disconnect(sub);
 	drop_message(sub);
 	redis_sub_drop_taken(sub);
-	command_free(&sub->eval);
-	command_free(&sub->subscribe);
+	take_words_free(&sub->words);
+	free(sub->found);
 	free(sub);
 }
 
@@ -161,21 +119,6 @@ is_push(const redisReply *r)
 	       r->element[0]->type == REDIS_REPLY_STRING;
 }
 
-static bool
-find_channel(
-    const struct redis_sub *sub, const char *name, size_t len, size_t *channel)
-{
-	size_t i;
-
-	for (i = 0; i < sub->channels->n; i++)
-		if (sub->channels->items[i].len == len &&
-		    memcmp(sub->channels->items[i].name, name, len) == 0) {
-			*channel = i;
-			return true;
-		}
-	return false;
-}
-
 static enum sub_kind
 read_message(
     const struct redis_sub *sub, const redisReply *r, struct sub_message *m)
@@ -194,16 +137,17 @@ read_message(
 	m->payload_len = (size_t)r->element[2]->len;
 	if (len < sub->prefix_len ||
 	    memcmp(name, sub->cfg->prefix, sub->prefix_len) != 0)
-		return find_channel(sub, name, len, &m->channel) ? SUB_PLAIN
-								 : SUB_NONE;
+		return channel_set_find(sub->channels, name, len, &m->channel)
+			   ? SUB_PLAIN
+			   : SUB_NONE;
 	if (sub->session_key != NULL && len == strlen(sub->session_key) &&
 	    memcmp(name, sub->session_key, len) == 0)
 		return SUB_SESSION;
 	name += sub->prefix_len;
 	len -= sub->prefix_len;
 	if (len > event_len && memcmp(name, event, event_len) == 0)
-		return find_channel(sub, name + event_len, len - event_len,
-			   &m->channel) &&
+		return channel_set_find(sub->channels, name + event_len,
+			   len - event_len, &m->channel) &&
 			       record_parse(
 				   &m->rec, m->payload, m->payload_len) == 0
 			   ? SUB_RECORD
@@ -219,38 +163,6 @@ fail(struct redis_sub *sub, const char *why)
 	snprintf(sub->error, sizeof(sub->error), "%s", why);
 	disconnect(sub);
 	return -1;
-}
-
-static void
-set_eval(struct redis_sub *sub, const struct position *positions,
-    uint64_t highest, const struct cursor *start)
-{
-	struct command *c = &sub->eval;
-	size_t i;
-
-	command_rewind(c);
-	command_add_number(c, TAKE_BYTES);
-	command_add_number(c, highest);
-	command_add_text(c, start->kind == CURSOR_LAST	  ? "last"
-			    : start->kind == CURSOR_SINCE ? "since"
-							  : "");
-	command_add_number(c, start->number);
-	for (i = 0; i < sub->channels->n; i++)
-		command_add_number(c, positions[i].id);
-}
-
-/* The last words of SUBSCRIBE: plain channels. */
-static void
-set_subscribe(struct redis_sub *sub, const struct position *positions)
-{
-	const struct channel_set *channels = sub->channels;
-	size_t i;
-
-	command_rewind(&sub->subscribe);
-	for (i = 0; i < channels->n; i++)
-		if (positions[i].hears_plain)
-			command_add(&sub->subscribe, channels->items[i].name,
-			    channels->items[i].len);
 }
 
 static int
@@ -270,8 +182,8 @@ write_take(struct redis_sub *sub, bool with_multi)
 {
 	if ((sub->is_subscribed && append_word(sub, "UNSUBSCRIBE") == -1) ||
 	    (with_multi && append_word(sub, "MULTI") == -1) ||
-	    append(sub, &sub->eval) == -1 ||
-	    append(sub, &sub->subscribe) == -1 ||
+	    append(sub, &sub->words.eval) == -1 ||
+	    append(sub, &sub->words.subscribe) == -1 ||
 	    (with_multi && append_word(sub, "EXEC") == -1) ||
 	    redis_conn_flush(sub->conn) == -1)
 		return fail(sub, redis_conn_error(sub->conn));
@@ -286,12 +198,6 @@ number(const redisReply *r)
 	return r->type == REDIS_REPLY_INTEGER && r->integer > 0
 		   ? (uint64_t)r->integer
 		   : 0;
-}
-
-void
-redis_sub_adopt(struct redis_sub *sub, struct redis_conn *conn)
-{
-	sub->conn = conn;
 }
 
 static bool
@@ -314,8 +220,7 @@ redis_sub_ask(struct redis_sub *sub, const struct position *positions,
 		if (sub->conn == NULL)
 			return -1;
 	}
-	set_eval(sub, positions, highest, start);
-	set_subscribe(sub, positions);
+	take_words_set(&sub->words, positions, highest, start);
 	return write_take(sub, true);
 }
 
@@ -379,8 +284,7 @@ out:
 }
 
 void
-redis_sub_read_take(
-    struct redis_sub *sub, struct take *t, struct taken_channel *found)
+redis_sub_read_take(struct redis_sub *sub, struct take *t)
 {
 	const redisReply *s = sub->snapshot, *state = s->element[7];
 	size_t i;
@@ -390,6 +294,7 @@ redis_sub_read_take(
 	t->now_us = number(s->element[2]);
 	t->is_replica = number(s->element[3]) != 0;
 	t->has_more = number(s->element[4]) != 0;
+	t->is_torn = sub->was_torn;
 	t->patterns = s->element[5]->type == REDIS_REPLY_STRING
 			  ? s->element[5]->str
 			  : NULL;
@@ -398,13 +303,16 @@ redis_sub_read_take(
 		t->session = s->element[6]->str;
 		t->session_len = (size_t)s->element[6]->len;
 	}
+	t->channels = sub->found;
 	t->nrecords = sub->records->elements / 2;
 	for (i = 0; i < sub->channels->n; i++) {
-		memset(&found[i], 0, sizeof(found[i]));
+		struct taken_channel *found = &sub->found[i];
+
+		memset(found, 0, sizeof(*found));
 		if (2 * i + 1 >= state->elements)
 			continue;
-		found[i].last = number(state->element[2 * i]);
-		found[i].oldest_prev = number(state->element[2 * i + 1]);
+		found->last = number(state->element[2 * i]);
+		found->oldest_prev = number(state->element[2 * i + 1]);
 	}
 }
 
@@ -419,12 +327,6 @@ redis_sub_taken(
 	if (*channel >= sub->channels->n || r->type != REDIS_REPLY_STRING)
 		return -1;
 	return record_parse(rec, r->str, (size_t)r->len);
-}
-
-bool
-redis_sub_was_torn(const struct redis_sub *sub)
-{
-	return sub->was_torn;
 }
 
 /* --- live --------------------------------------------------------------- */

@@ -141,21 +141,22 @@ prefixes(void **state)
 static void
 membership(void **state)
 {
-	/* has: the same bytes and the same length, nothing less */
+	/* has, find: the same bytes and the same length, nothing less */
 	static const struct {
 		const char *name;
 		bool want;
+		size_t number;
 	} table[] = {
-		{ "all", true },
-		{ "foo", true },
-		{ "al", false },
-		{ "alll", false },
-		{ "All", false },
-		{ "", false },
-		{ "all,foo", false },
+		{ "all", true, 0 },
+		{ "foo", true, 1 },
+		{ "al", false, 0 },
+		{ "alll", false, 0 },
+		{ "All", false, 0 },
+		{ "", false, 0 },
+		{ "all,foo", false, 0 },
 	};
 	struct channel_set set;
-	size_t i, len;
+	size_t i, len, found;
 	char *copy;
 
 	(void)state;
@@ -169,6 +170,10 @@ membership(void **state)
 		copy = exact_copy((struct str){ table[i].name, len });
 		if (channel_set_has(&set, copy, len) != table[i].want)
 			fail_msg("<%s>", table[i].name);
+		if (channel_set_find(&set, copy, len, &found) !=
+			table[i].want ||
+		    (table[i].want && found != table[i].number))
+			fail_msg("<%s> is number %zu", table[i].name, found);
 		free(copy);
 	}
 	channel_set_free(&set);

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * A take: what a stream asks of Redis in one step, the snapshot behind its
+ * positions and the subscription, and what it finds.  Pure.
+ */
+#ifndef TAKE_H
+#define TAKE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "channel.h"
+#include "command.h"
+#include "request.h"
+
+#define TAKE_BYTES (4 << 20) /* records of one take, unless one is larger */
+
+/* What a stream knows of one of its channels. */
+struct position {
+	uint64_t id;	  /* nothing at or below it is wanted */
+	bool is_exact;	  /* it is the id of the channel's last event */
+	bool hears_plain; /* listen to plain PUBLISH: no recorder covers it */
+};
+
+/* What a take found in one of them. */
+struct taken_channel {
+	uint64_t last;	      /* id of its last event, 0: none */
+	uint64_t oldest_prev; /* newer than the position: what lay between is
+			       * gone.  0 where nothing is new */
+};
+
+/* What a take found; the pointers are borrowed (see redis_sub_read_take). */
+struct take {
+	uint64_t clock; /* last id given out; 0: empty store */
+	uint64_t epoch; /* first one; 0: none */
+	uint64_t now_us;
+	bool is_replica; /* asked only if highest > clock */
+	bool has_more;	 /* records remain: take again from the last */
+	bool is_torn; /* made without MULTI, for want of memory in Redis: what
+		       * came between shows in one that follows at once */
+	const char *patterns; /* of the active recorder; NULL: there is none */
+	const char *session;  /* record of the session; NULL: there is none */
+	size_t session_len;   /* bytes */
+	const struct taken_channel *channels; /* one for each */
+	size_t nrecords;
+};
+
+/* The two commands of a take that have more than one word. */
+struct take_words {
+	struct command eval;	  /* the snapshot's script */
+	struct command subscribe; /* live records, notices, the session */
+	const struct channel_set *channels; /* borrowed */
+};
+
+/*
+ * Build what is the same in each take of those channels, and with them of the
+ * session's record under session_key (NULL for none).  Borrows prefix (that of
+ * names in Redis), channels and key for w's life.  Returns 0, or -1 without
+ * memory; take_words_free either way.
+ */
+int take_words_init(struct take_words *w, const char *prefix,
+    const struct channel_set *channels, const char *session_key);
+void take_words_free(struct take_words *w);
+
+/*
+ * The words of the next take, behind positions[] (one for each channel).
+ * start: CURSOR_LAST or CURSOR_SINCE replace the positions; other kinds are
+ * ignored.  highest: the largest id the stream has seen or claims.
+ */
+void take_words_set(struct take_words *w, const struct position *positions,
+    uint64_t highest, const struct cursor *start);
+
+#endif

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: ISC */
+/* take.h: the words that Redis gets, and that none stays of an earlier take. */
+#include "parse.h"
+#include "take.h"
+#include "test/unit/unit.h"
+
+/* The words from a number on are these, separated by blanks. */
+static void
+assert_words(const struct command *c, int first, const char *want)
+{
+	char got[2000] = "";
+	size_t len = 0;
+	int i;
+
+	for (i = first; i < c->argc; i++)
+		len += (size_t)snprintf(got + len, sizeof(got) - len, "%s%.*s",
+		    i > first ? " " : "", (int)c->lens[i], c->argv[i]);
+	assert_string_equal(got, want);
+}
+
+static char all[] = "all", foo[] = "foo";
+static struct channel two[] = { { all, 3 }, { foo, 3 } };
+static const struct channel_set channels = { two, 2, 2 };
+
+static void
+session(void **state)
+{
+	/* snapshot.lua knows its keys by their places: without a session the
+	 * recorder's stands in its place, and is subscribed to once */
+	static const struct {
+		const char *key, *keys, *subscribe;
+	} table[] = {
+		{ NULL,
+		    "8 p:clock p:epoch p:recorder p:recorder"
+		    " p:history:all p:meta:all p:history:foo p:meta:foo",
+		    "SUBSCRIBE p:recorder p:event:all p:event:foo" },
+		{ "p:session:ab",
+		    "8 p:clock p:epoch p:recorder p:session:ab"
+		    " p:history:all p:meta:all p:history:foo p:meta:foo",
+		    "SUBSCRIBE p:recorder p:event:all p:event:foo"
+		    " p:session:ab" },
+	};
+	struct take_words w;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ROWS(table); i++) {
+		assert_int_equal(
+		    take_words_init(&w, "p:", &channels, table[i].key), 0);
+		assert_string_equal(w.eval.argv[0], "EVAL");
+		assert_int_equal(w.eval.lens[1], strlen(w.eval.argv[1]));
+		assert_words(&w.eval, 2, table[i].keys);
+		assert_words(&w.subscribe, 0, table[i].subscribe);
+		take_words_free(&w);
+	}
+}
+
+static void
+each_take(void **state)
+{
+	/* what belongs to one take takes the place of what belonged to the one
+	 * before; the empty word is that of a start from the positions */
+	static const struct {
+		struct cursor start;
+		uint64_t highest;
+		struct position positions[2];
+		const char *eval, *plain;
+	} table[] = {
+		{ { CURSOR_NONE, 0 }, 9,
+		    { { 1, true, true }, { 2, false, true } },
+		    "4194304 9  0 1 2", "all foo" },
+		{ { CURSOR_ID, 5 }, 5,
+		    { { 5, false, false }, { 5, false, false } },
+		    "4194304 5  5 5 5", "" },
+		{ { CURSOR_LAST, 3 }, 0,
+		    { { 1, false, false }, { 2, false, true } },
+		    "4194304 0 last 3 1 2", "foo" },
+		{ { CURSOR_SINCE, 60 }, UINT64_MAX,
+		    { { 0, false, true }, { UINT64_MAX, false, false } },
+		    "4194304 18446744073709551615 since 60"
+		    " 0 18446744073709551615",
+		    "all" },
+		{ { CURSOR_EARLIEST, 0 }, 0,
+		    { { 0, false, false }, { 0, false, false } },
+		    "4194304 0  0 0 0", "" },
+	};
+	struct take_words w;
+	size_t i;
+
+	(void)state;
+	assert_int_equal(take_words_init(&w, "p:", &channels, "p:s"), 0);
+	for (i = 0; i < ROWS(table); i++) {
+		take_words_set(
+		    &w, table[i].positions, table[i].highest, &table[i].start);
+		/* behind EVAL, the script, the number of keys, and eight */
+		assert_words(&w.eval, 11, table[i].eval);
+		/* behind SUBSCRIBE and four channels of ours */
+		assert_words(&w.subscribe, 5, table[i].plain);
+	}
+	take_words_free(&w);
+}
+
+static void
+most_words(void **state)
+{
+	/* a thousand channels with the longest names have room for all words,
+	 * the plain ones, too */
+	static char name[CHANNEL_LEN_MAX + 1];
+	static struct channel thousand[1000];
+	static struct position positions[1000];
+	static const struct channel_set most = { thousand, 1000, 1000 };
+	struct take_words w;
+	size_t i;
+
+	(void)state;
+	memset(name, 'x', CHANNEL_LEN_MAX);
+	for (i = 0; i < 1000; i++) {
+		thousand[i] = (struct channel){ name, CHANNEL_LEN_MAX };
+		positions[i] = (struct position){ UINT64_MAX, true, true };
+	}
+	assert_int_equal(take_words_init(&w, "p:", &most, "p:s"), 0);
+	take_words_set(
+	    &w, positions, UINT64_MAX, &(struct cursor){ CURSOR_SINCE, 1 });
+	assert_int_equal(w.eval.argc, 11 + 3000);
+	assert_int_equal(w.subscribe.argc, 3 + 2000);
+	take_words_free(&w);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(session),
+		cmocka_unit_test(each_take),
+		cmocka_unit_test(most_words),
+	};
+
+	return cmocka_run_group_tests_name("take", tests, NULL, NULL);
+}
