@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Where a stream stands, and what it is sent.  Runs in the responder. */
+/* When a stream takes, and what it is sent.  Runs in the responder. */
 #include "follow.h"
 
 #include <malloc.h>
@@ -8,9 +8,7 @@
 
 #include "buf.h"
 #include "clock.h"
-#include "event.h"
 #include "log.h"
-#include "parse.h"
 #include "resume.h"
 #include "sse.h"
 
@@ -22,69 +20,30 @@
 static enum client_result
 put_record(struct follower *f, size_t channel, const struct record *rec)
 {
-	f->positions[channel].id = rec->id;
-	if (rec->id > f->seen_clock)
-		f->seen_clock = rec->id;
-	if (rec->id <= f->floor)
+	if (!progress_reach(&f->progress, channel, rec))
 		return CLIENT_OK;
-	if (rec->origin == ORIGIN_PUBLISHED ||
-	    !recent_take(
-		&f->recent, channel, rec->body, rec->body_len, clock_now_ms()))
+	if (!plain_was_passed(&f->plain, channel, rec, clock_now_ms()))
 		return outlet_put_record(f->out, rec);
 	/* it was sent live, without its id */
 	return rec->id > f->out->cursor ? outlet_put_id(f->out, rec->id)
 					: CLIENT_OK;
 }
 
-static bool
-is_covered(const char *patterns, const struct channel *c)
+/* A plain message that no recorder records: live, without an id. */
+static enum client_result
+pass_plain(struct follower *f, const struct sub_message *m)
 {
-	const char *pattern, *end;
-	size_t len;
+	enum client_result result = CLIENT_OK;
+	struct buf frame;
 
-	for (; patterns != NULL && *patterns != '\0'; patterns = end) {
-		pattern = patterns + (*patterns == ',');
-		len = strcspn(pattern, ",");
-		end = pattern + len;
-		strip_blanks(&pattern, &len);
-		if (glob_matches(pattern, len, c->name, c->len))
-			return true;
-	}
-	return false;
-}
-
-/* Note who hears plain messages by himself.  Returns whether that is other
- * than what the last take subscribed to. */
-static bool
-coverage_changed(struct follower *f)
-{
-	bool changed = false, plain;
-	size_t i;
-
-	for (i = 0; i < f->channels->n; i++) {
-		plain = !is_covered(f->taken.patterns, &f->channels->items[i]);
-		changed |= plain != f->positions[i].hears_plain;
-		f->positions[i].hears_plain = plain;
-	}
-	return changed;
-}
-
-static bool
-is_trimmed(const struct follower *f, size_t channel)
-{
-	return f->taken.channels[channel].oldest_prev >
-	       f->positions[channel].id;
-}
-
-static bool
-any_trimmed(const struct follower *f)
-{
-	size_t i;
-
-	for (i = 0; i < f->channels->n; i++)
-		if (is_trimmed(f, i))
-			return true;
-	return false;
+	if (m->payload_len > f->cfg->event_bytes)
+		return CLIENT_OK;
+	buf_init(&frame, SSE_FRAME_LEN_MAX(m->payload_len));
+	if (plain_put_frame(&f->plain, &frame, m->channel, m->payload,
+		m->payload_len, clock_now_ms()) == 0)
+		result = outlet_put(f->out, frame.bytes, frame.len);
+	buf_free(&frame);
+	return result;
 }
 
 enum client_result
@@ -94,35 +53,14 @@ follow_put_reset(
 	size_t i;
 
 	for (i = 0; i < f->channels->n; i++)
-		f->is_concerned[i] = concerns_all || is_trimmed(f, i);
+		f->is_concerned[i] =
+		    concerns_all ||
+		    progress_is_trimmed(&f->progress, &f->taken, i);
 	return outlet_put_reset(
 	    f->out, f->channels, f->is_concerned, reason, f->taken.clock);
 }
 
 /* --- taking ------------------------------------------------------------- */
-
-/* A plain message that no recorder records: live, without an id. */
-static enum client_result
-pass_plain(struct follower *f, const struct sub_message *m)
-{
-	enum client_result result = CLIENT_OK;
-	struct event ev;
-	struct buf frame;
-
-	if (m->payload_len > f->cfg->event_bytes ||
-	    record_has_header(m->payload, m->payload_len))
-		return CLIENT_OK;
-	event_from_payload(&ev, m->payload, m->payload_len);
-	buf_init(&frame, SSE_FRAME_LEN_MAX(m->payload_len));
-	if (sse_put_event(&frame, &ev) == 0) {
-		recent_add(&f->recent, m->channel, frame.bytes, frame.len,
-		    clock_now_ms());
-		result = outlet_put(f->out, frame.bytes, frame.len);
-	}
-	buf_free(&frame);
-	event_free(&ev);
-	return result;
-}
 
 /* What was on its way when a take was asked for.  Only what follows on the
  * position counts: the rest comes with the take. */
@@ -134,38 +72,10 @@ pass_before_take(
 		return CLIENT_OK;
 	if (kind == SUB_PLAIN) /* but nothing before the header */
 		return f->is_open ? pass_plain(f, m) : CLIENT_OK;
-	if (kind == SUB_RECORD && f->positions[m->channel].is_exact &&
-	    m->rec.prev == f->positions[m->channel].id &&
-	    m->rec.id > m->rec.prev)
+	if (kind == SUB_RECORD && f->progress.positions[m->channel].is_exact &&
+	    progress_is_next(&f->progress, m->channel, &m->rec))
 		return put_record(f, m->channel, &m->rec);
 	return CLIENT_OK;
-}
-
-/*
- * A recorder records only what came behind its own announcement.  So what was
- * passed on before a new one's cannot come again, and an equal message that
- * does is another one.  (The same recorder, regaining its lease, may have kept
- * a queue.)  payload: "0 0 r\nup ATTEMPT TOKEN", or another notice.
- */
-static void
-hear_notice(struct follower *f, const struct sub_message *m)
-{
-	static const char up[] = "0 0 r\nup ";
-	const char *token;
-	size_t len;
-
-	if (m->payload_len < sizeof(up) ||
-	    memcmp(m->payload, up, sizeof(up) - 1) != 0)
-		return;
-	token = (const char *)memrchr(m->payload, ' ', m->payload_len) + 1;
-	len = m->payload_len - (size_t)(token - m->payload);
-	if (len >= sizeof(f->recorder) ||
-	    (strlen(f->recorder) == len &&
-		memcmp(f->recorder, token, len) == 0))
-		return;
-	memcpy(f->recorder, token, len);
-	f->recorder[len] = '\0';
-	recent_free(&f->recent);
 }
 
 enum take_result {
@@ -181,7 +91,7 @@ take_once(struct follower *f, uint64_t highest, const struct cursor *start)
 	struct sub_message m;
 	enum sub_kind kind;
 
-	if (redis_sub_ask(f->sub, f->positions, highest, start) == -1)
+	if (redis_sub_ask(f->sub, f->progress.positions, highest, start) == -1)
 		return TAKE_FAILED;
 	while ((kind = redis_sub_next(f->sub, &m)) != SUB_TAKEN) {
 		if (kind == SUB_CLOSED)
@@ -189,7 +99,7 @@ take_once(struct follower *f, uint64_t highest, const struct cursor *start)
 		if (kind == SUB_NONE)
 			redis_sub_fill(f->sub);
 		else if (kind == SUB_NOTICE)
-			hear_notice(f, &m);
+			plain_hear_notice(&f->plain, m.payload, m.payload_len);
 		else if (kind == SUB_SESSION)
 			f->is_muted = true;
 		else if (pass_before_take(f, kind, &m) == CLIENT_GONE)
@@ -211,7 +121,9 @@ take(struct follower *f, uint64_t highest, const struct cursor *start)
 
 	for (i = 0; i < COVERAGE_TRIES; i++) {
 		result = take_once(f, highest, start);
-		if (result != TAKE_OK || !coverage_changed(f))
+		if (result != TAKE_OK ||
+		    !plain_update_coverage(
+			f->progress.positions, f->channels, f->taken.patterns))
 			break;
 	}
 	return result;
@@ -222,7 +134,6 @@ take(struct follower *f, uint64_t highest, const struct cursor *start)
 static enum client_result
 replay(struct follower *f)
 {
-	const size_t n = f->channels->n;
 	uint64_t reached = 0;
 	struct record rec;
 	size_t i, channel;
@@ -231,29 +142,14 @@ replay(struct follower *f)
 		if (redis_sub_taken(f->sub, i, &channel, &rec) == -1)
 			continue;
 		reached = rec.id;
-		if (rec.id <= f->positions[channel].id)
+		if (rec.id <= f->progress.positions[channel].id)
 			continue; /* it came while the take was on its way */
 		if (put_record(f, channel, &rec) == CLIENT_GONE)
 			return CLIENT_GONE;
 	}
 	if (reached == 0) /* nothing but junk: it would come again for ever */
 		f->taken.has_more = false;
-	for (i = 0; i < n; i++) {
-		/* what is gone before a channel's oldest is said once */
-		const uint64_t at = f->taken.channels[i].oldest_prev > reached
-					? f->taken.channels[i].oldest_prev
-					: reached;
-
-		if (!f->taken.has_more) {
-			f->positions[i].id = f->taken.channels[i].last;
-			f->positions[i].is_exact = true;
-		} else if (f->positions[i].id < at) {
-			f->positions[i].id = at;
-			f->positions[i].is_exact = false;
-		}
-	}
-	if (f->taken.clock > f->seen_clock)
-		f->seen_clock = f->taken.clock;
+	progress_reach_take(&f->progress, &f->taken, reached);
 	redis_sub_drop_taken(f->sub);
 	malloc_trim(0); /* a stream lives long and small */
 	return outlet_flush(f->out);
@@ -284,67 +180,29 @@ schedule_another_try(struct follower *f)
 	    clock_now_ms() + clock_random(f->again_ms / 2, f->again_ms);
 }
 
-/* A replica may be behind for a moment: until the next check. */
-static bool
-lags_behind(struct follower *f)
-{
-	int64_t now = clock_now_ms();
-
-	if (!f->taken.is_replica)
-		return false;
-	if (f->lag_until_ms == 0)
-		f->lag_until_ms = now + (int64_t)f->cfg->heartbeat_s * 700;
-	return now < f->lag_until_ms;
-}
-
-/* Did the store go back behind what this stream has seen of it? */
+/* Did the store go back, by what the take and its records say? */
 static bool
 store_went_back(struct follower *f)
 {
-	const struct take *t = &f->taken;
-	bool back = f->went_back, new_epoch = t->epoch != f->seen_epoch;
 	struct record rec;
 	size_t i, channel;
 
-	f->went_back = false;
-	f->seen_epoch = t->epoch;
-	if (t->clock < f->seen_clock)
-		return !lags_behind(f);
-	f->lag_until_ms = 0;
-	if (f->seen_clock > 0 && new_epoch &&
-	    (t->epoch == 0 || t->epoch > f->seen_clock))
-		return true;
-	/* 0: forgotten after 30 quiet days, and nothing to go back to */
-	for (i = 0; i < f->channels->n; i++)
-		back |= f->positions[i].is_exact &&
-			f->taken.channels[i].last > 0 &&
-			f->taken.channels[i].last < f->positions[i].id;
-	/* or newer events came before this stream could look */
-	for (i = 0; i < t->nrecords && !back; i++)
+	for (i = 0; i < f->taken.nrecords; i++)
 		if (redis_sub_taken(f->sub, i, &channel, &rec) == 0)
-			back = f->positions[channel].is_exact &&
-			       rec.id > f->positions[channel].id &&
-			       rec.prev < f->positions[channel].id;
-	return back;
+			progress_note_taken(&f->progress, channel, &rec);
+	return progress_went_back(&f->progress, &f->taken, clock_now_ms());
 }
 
 /* The store went back: nothing that was seen of it counts any more. */
 static enum client_result
 forget_store(struct follower *f)
 {
-	size_t i;
-
-	for (i = 0; i < f->channels->n; i++)
-		f->positions[i].is_exact = false;
-	f->seen_clock = f->taken.clock;
-	f->floor = 0;
+	progress_forget(&f->progress, &f->taken);
 	if (f->out->cursor > f->taken.clock)
 		f->out->cursor = f->taken.clock;
 	return follow_put_reset(f, RESET_FLUSHED, true);
 }
 
-/* Take in an open stream: catch up with what was missed, or say that it is
- * gone.  Whether Redis can be reached or not, the stream goes on. */
 enum client_result
 follow_take(struct follower *f)
 {
@@ -354,7 +212,7 @@ follow_take(struct follower *f)
 	bool went_back = false;
 
 	do {
-		taken = take(f, f->seen_clock, &from_positions);
+		taken = take(f, f->progress.seen_clock, &from_positions);
 		if (taken == TAKE_CLIENT_GONE)
 			return CLIENT_GONE;
 		if (taken == TAKE_SESSION_CHANGED)
@@ -368,7 +226,7 @@ follow_take(struct follower *f)
 		if (store_went_back(f)) {
 			went_back = true;
 			result = forget_store(f);
-		} else if (any_trimmed(f)) {
+		} else if (progress_any_trimmed(&f->progress, &f->taken)) {
 			result = follow_put_reset(f, RESET_TRIMMED, false);
 		}
 		if (result == CLIENT_OK)
@@ -385,10 +243,7 @@ follow_take(struct follower *f)
 int
 follow_begin(struct follower *f, const struct cursor *c)
 {
-	size_t i;
-
-	for (i = 0; i < f->channels->n; i++)
-		f->positions[i].id = resume_position(c);
+	progress_set(&f->progress, resume_position(c));
 	return take(f, c->kind == CURSOR_ID ? c->number : 0, c) == TAKE_OK ? 0
 									   : -1;
 }
@@ -396,11 +251,8 @@ follow_begin(struct follower *f, const struct cursor *c)
 void
 follow_from(struct follower *f, uint64_t id)
 {
-	size_t i;
-
-	for (i = 0; i < f->channels->n; i++)
-		f->positions[i].id = id;
-	f->seen_clock = id;
+	progress_set(&f->progress, id);
+	f->progress.seen_clock = id;
 	f->is_open = true;
 }
 
@@ -414,23 +266,17 @@ follow_resume(const struct follower *f, const struct cursor *c)
 	if (f->taken.nrecords > 0 &&
 	    redis_sub_taken(f->sub, 0, &channel, &rec) == 0)
 		first_id = rec.id;
-	return resume_decide(c, &f->taken, first_id, any_trimmed(f));
+	return resume_decide(c, &f->taken, first_id,
+	    progress_any_trimmed(&f->progress, &f->taken));
 }
 
 enum client_result
 follow_catch_up(struct follower *f, const struct resume *r)
 {
 	enum client_result result;
-	size_t i;
 
-	for (i = 0; i < f->channels->n; i++)
-		f->positions[i].id = r->floor;
+	progress_begin(&f->progress, r, &f->taken, clock_now_ms());
 	f->is_open = true;
-	f->floor = r->floor;
-	f->seen_epoch = f->taken.epoch;
-	if (r->is_lagging)
-		lags_behind(f);
-	f->seen_clock = r->is_lagging ? r->floor : f->taken.clock;
 	if ((result = replay(f)) != CLIENT_OK)
 		return result;
 	schedule_check(f);
@@ -440,7 +286,7 @@ follow_catch_up(struct follower *f, const struct resume *r)
 	 * session changed: the browser would step over them */
 	if (f->again_ms != 0 || f->session_changed)
 		return CLIENT_OK;
-	return outlet_put_id(f->out, f->seen_clock);
+	return outlet_put_id(f->out, f->progress.seen_clock);
 }
 
 /* --- live --------------------------------------------------------------- */
@@ -448,17 +294,12 @@ follow_catch_up(struct follower *f, const struct resume *r)
 static enum client_result
 pass_record(struct follower *f, size_t channel, const struct record *rec)
 {
-	const struct position *p = &f->positions[channel];
-
-	if (rec->prev != p->id || rec->id <= p->id) {
-		/* newer: one was missed.  older: the store went back */
-		f->went_back = rec->prev < p->id || rec->id <= p->id;
-		return follow_take(f);
-	}
-	return put_record(f, channel, rec);
+	if (progress_is_next(&f->progress, channel, rec))
+		return put_record(f, channel, rec);
+	progress_note_live(&f->progress, channel, rec);
+	return follow_take(f);
 }
 
-/* Pass on all that was read from Redis. */
 enum client_result
 follow_pass(struct follower *f)
 {
@@ -474,7 +315,7 @@ follow_pass(struct follower *f)
 			result = pass_plain(f, &m);
 			break;
 		case SUB_NOTICE:
-			hear_notice(f, &m);
+			plain_hear_notice(&f->plain, m.payload, m.payload_len);
 			result = follow_take(f);
 			break;
 		case SUB_SESSION:
@@ -511,18 +352,20 @@ follow_open(struct follower *f, const struct config *cfg,
 	    session->key[0] != '\0' ? session->key : NULL, session->conn);
 	if (f->sub != NULL)
 		session->conn = NULL;
-	f->positions = calloc(channels->n, sizeof(*f->positions));
 	f->is_concerned = calloc(channels->n, sizeof(*f->is_concerned));
-	return f->sub == NULL || f->positions == NULL || f->is_concerned == NULL
-		   ? -1
-		   : 0;
+	/* until the next check a replica may lag */
+	if (progress_init(&f->progress, channels->n,
+		(int64_t)cfg->heartbeat_s * 700) == -1 ||
+	    f->sub == NULL || f->is_concerned == NULL)
+		return -1;
+	return 0;
 }
 
 void
 follow_close(struct follower *f)
 {
 	redis_sub_free(f->sub);
-	free(f->positions);
+	progress_free(&f->progress);
+	plain_free(&f->plain);
 	free(f->is_concerned);
-	recent_free(&f->recent);
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Following the channels of one stream: takes, records, plain messages, and
- * where the stream stands in each channel.  Whatever goes wrong with Redis
- * ends in one remedy, a take: it reads behind the positions, so that nothing
- * is lost and nothing comes twice.
+ * Following the channels of one stream: when it takes, and what it is sent of
+ * takes, records and plain messages.  Whatever goes wrong with Redis ends in
+ * one remedy, a take: it reads behind the positions, so that nothing is lost
+ * and nothing comes twice.
  */
 #ifndef FOLLOW_H
 #define FOLLOW_H
@@ -14,7 +14,8 @@
 #include "channel.h"
 #include "config.h"
 #include "outlet.h"
-#include "recent.h"
+#include "plain.h"
+#include "progress.h"
 #include "redis_sub.h"
 #include "request.h"
 #include "session.h"
@@ -26,19 +27,12 @@ struct follower {
 	const struct channel_set *channels; /* the session's */
 	struct outlet *out;		    /* borrowed */
 	struct redis_sub *sub;
-	struct position *positions; /* one for each channel */
-	bool *is_concerned;	    /* likewise, by a reset */
+	struct progress progress;
+	struct plain plain;
 	struct take taken;
-	struct recent recent;
-	uint64_t floor;	     /* records at or below are not the client's */
-	uint64_t seen_clock; /* the newest id that this store has shown */
-	uint64_t seen_epoch; /* its first id, at the last take */
-	int64_t
-	    lag_until_ms; /* a replica may be behind until then; 0: it is not */
-	char recorder[40]; /* token of the last one heard to come */
-	bool is_open;	   /* the header is out: events may follow */
-	bool went_back;	   /* a record showed that the store did */
-	bool checks_torn;  /* the coming take follows a torn one */
+	bool *is_concerned; /* by a reset: one for each channel */
+	bool is_open;	    /* the header is out: events may follow */
+	bool checks_torn;   /* the coming take follows a torn one */
 	bool
 	    is_muted; /* the session may be over: nothing passes until a take */
 	bool session_changed; /* the last take found another record, or none */
@@ -73,10 +67,10 @@ enum client_result follow_put_reset(
  * block of only an id. */
 enum client_result follow_catch_up(struct follower *f, const struct resume *r);
 
-/* Take in an open stream.  Whether Redis can be reached or not, the stream
- * goes on: take_due_ms says when to take next.  Not so when session_changed is
- * set: then f->taken.session is the record now, and nothing was sent of the
- * take. */
+/* Take in an open stream: catch up with what was missed, or say that it is
+ * gone.  Whether Redis can be reached or not, the stream goes on: take_due_ms
+ * says when to take next.  Not so when session_changed is set: then
+ * f->taken.session is the record now, and nothing was sent of the take. */
 enum client_result follow_take(struct follower *f);
 
 /* Pass on all that was read from Redis. */

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: ISC */
+/* Plain messages that no recorder records: live, without an id. */
+#include "plain.h"
+
+#include <string.h>
+
+#include "event.h"
+#include "parse.h"
+
+void
+plain_free(struct plain *p)
+{
+	recent_free(&p->recent);
+}
+
+static bool
+is_covered(const char *patterns, const struct channel *c)
+{
+	const char *pattern, *end;
+	size_t len;
+
+	for (; patterns != NULL && *patterns != '\0'; patterns = end) {
+		pattern = patterns + (*patterns == ',');
+		len = strcspn(pattern, ",");
+		end = pattern + len;
+		strip_blanks(&pattern, &len);
+		if (glob_matches(pattern, len, c->name, c->len))
+			return true;
+	}
+	return false;
+}
+
+bool
+plain_update_coverage(struct position *positions,
+    const struct channel_set *channels, const char *patterns)
+{
+	bool changed = false, hears;
+	size_t i;
+
+	for (i = 0; i < channels->n; i++) {
+		hears = !is_covered(patterns, &channels->items[i]);
+		changed |= hears != positions[i].hears_plain;
+		positions[i].hears_plain = hears;
+	}
+	return changed;
+}
+
+int
+plain_put_frame(struct plain *p, struct buf *out, size_t channel,
+    const char *payload, size_t len, int64_t now_ms)
+{
+	const size_t before = out->len;
+	struct event ev;
+	int failed;
+
+	if (record_has_header(payload, len))
+		return -1;
+	event_from_payload(&ev, payload, len);
+	failed = sse_put_event(out, &ev);
+	if (!failed)
+		recent_add(&p->recent, channel, out->bytes + before,
+		    out->len - before, now_ms);
+	event_free(&ev);
+	return failed;
+}
+
+bool
+plain_was_passed(
+    struct plain *p, size_t channel, const struct record *rec, int64_t now_ms)
+{
+	return rec->origin == ORIGIN_RECORDED &&
+	       recent_take(
+		   &p->recent, channel, rec->body, rec->body_len, now_ms);
+}
+
+void
+plain_hear_notice(struct plain *p, const char *notice, size_t len)
+{
+	static const char up[] = "0 0 r\nup ";
+	const char *token;
+	size_t token_len;
+
+	if (len < sizeof(up) || memcmp(notice, up, sizeof(up) - 1) != 0)
+		return;
+	token = (const char *)memrchr(notice, ' ', len) + 1;
+	token_len = len - (size_t)(token - notice);
+	if (token_len >= sizeof(p->recorder) ||
+	    (strlen(p->recorder) == token_len &&
+		memcmp(p->recorder, token, token_len) == 0))
+		return;
+	memcpy(p->recorder, token, token_len);
+	p->recorder[token_len] = '\0';
+	recent_free(&p->recent);
+}
