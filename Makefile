@@ -8,8 +8,8 @@ VERSION := 0.1.0
 FCGI_SSE := fcgi-sse config socket children handover listener client request \
 	channel reply cookie session session_record session_store redis_address \
 	redis_conn command take redis_sub resume recent publish recorder \
-	record_queue event sse outlet progress plain follow stream sandbox \
-	clock log buf parse
+	record_sub record_queue pending lease history_limits event sse outlet \
+	progress plain follow stream sandbox clock log buf parse
 SSE_PUBLISH := sse-publish config channel redis_address redis_conn command \
 	publish event sse clock log buf parse
 
@@ -34,6 +34,8 @@ resume_test := resume
 recent_test := recent
 progress_test := progress
 plain_test := plain recent event sse parse buf
+pending_test := pending
+lease_test := lease parse buf
 log_test := log
 children_test := children log
 

@@ -14,6 +14,8 @@
 
 #include "redis_address.h"
 
+#define RECORD_PATTERNS_MAX 64 /* of --record */
+
 /* Which program reads the table; a row names those that have the option. */
 enum config_program { PROGRAM_FCGI_SSE = 1, PROGRAM_SSE_PUBLISH = 2 };
 

@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Plain messages on their way into the history, under the one lease that
- * makes a recorder the active one.  Owns the publishing connection; what the
- * subscription hears is told to it in the order in which it was heard.  That
- * order decides: a message is this recorder's if it was heard behind this
- * recorder's own announcement and before another's.
+ * Plain messages on their way into the history.  Owns the publishing
+ * connection, and asks on it for the lease.
  */
 #ifndef RECORD_QUEUE_H
 #define RECORD_QUEUE_H
@@ -14,40 +11,30 @@
 #include <stdint.h>
 
 #include "config.h"
-
-#define LEASE_MS 2000	   /* how long the lease lasts in Redis */
-#define LEASE_RENEW_MS 500 /* how often it is renewed, or asked for */
-#define LEASE_SILENCE_MS                                                       \
-	3000 /* without a sound of its holder: taken by force */
-#define QUEUE_BYTES_MAX (64 << 20)
+#include "lease.h"
 
 struct record_queue;
 
-/* Borrows cfg and token.  NULL without memory. */
+/* Borrows cfg and the lease.  NULL without memory. */
 struct record_queue *record_queue_new(
-    const struct config *cfg, const char *token);
+    const struct config *cfg, struct lease *lease);
 void record_queue_free(struct record_queue *q);
 
 /*
  * Connect, write the limits that the command line gave, release the lease of
- * dead_token ("" for none), and ask for it.  Returns 0, or -1 with
- * record_queue_error.
+ * dead_token ("" for none), and ask for it.  Returns 0, or -1 with a sentence
+ * in error.
  */
-int record_queue_open(struct record_queue *q, const char *dead_token);
+int record_queue_open(struct record_queue *q, const char *dead_token,
+    char *error, size_t error_size);
 
-/* What the subscription heard: a recorder's announcement ("up" with the number
- * of its attempt, or "down"), a sign of life of the holder. */
-void record_queue_heard_up(struct record_queue *q, uint64_t attempt,
-    const char *token, size_t token_len);
-void record_queue_heard_down(struct record_queue *q);
-void record_queue_heard_alive(struct record_queue *q);
-
-/* Are messages that are heard now this recorder's? */
-bool record_queue_is_active(const struct record_queue *q);
-
-/* Take a message (copied).  One too many is dropped, counted and logged. */
+/* Take a message (copied) that was heard while the lease was active.  One too
+ * many is dropped, counted and logged. */
 void record_queue_put(struct record_queue *q, const char *channel,
     size_t channel_len, const char *frame, size_t frame_len);
+
+/* Drop all messages, counted and logged; why: a sentence part. */
+void record_queue_drop(struct record_queue *q, const char *why);
 
 /* To poll for POLLIN (-1: none), and until when at most (clock_now_ms). */
 int record_queue_fd(const struct record_queue *q);
@@ -60,12 +47,7 @@ void record_queue_work(struct record_queue *q, bool is_readable);
  * give the lease back. */
 void record_queue_finish(struct record_queue *q, int64_t deadline_ms);
 
-/* Has Redis said who holds the lease? */
-bool record_queue_is_ready(const struct record_queue *q);
-
 /* When Redis last answered on the publishing connection; 0: never. */
 int64_t record_queue_answered_ms(const struct record_queue *q);
-
-const char *record_queue_error(const struct record_queue *q);
 
 #endif

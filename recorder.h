@@ -8,8 +8,6 @@
 
 #include "config.h"
 
-#define RECORD_PATTERNS_MAX 64 /* of --record */
-
 /*
  * Run until SIGTERM, or until the subscription is lost (the parent then starts
  * another).  token is the name of this recorder's lease, dead_token that of
