@@ -386,11 +386,11 @@
 				if (m.id !== "") // the leader has those, too
 					take(m);
 				// The first beat comes before the past.
-				if (m.k === "beat" && !beats++ || !isThere())
+				if (m.k === "beat" && !beats++ || !all || !isThere())
 					return;
 				own = stop(own);
 				isReady = true;
-				kept = [];
+				kept = null;
 				all.forEach(function (m) {
 					if (m.k !== "reset" || !isTold)
 						hear(m);
@@ -402,12 +402,15 @@
 			interval = interval || m.interval;
 			if (at === "" && !asksForPast)
 				at = floor = m.at;
-			target = m.at;
-			kept = [];
+			if (!kept || !target) {
+				target = m.at;
+				kept = [];
+			}
 			isReady = target === "" ? at === "" && !asksForPast :
 				isThere();
 			if (isReady) {
 				own = stop(own);
+				kept = null;
 				deliver({ k: m.isOpen ? "open" : "beat", at: at });
 			} else if (target !== "" && !own) {
 				catchUp();
@@ -416,8 +419,10 @@
 
 		function hear(m) {
 			if (!isReady && m.at) {
-				if (kept && kept.push(m) === IDS_KEPT)
+				if (kept && kept.push(m) === IDS_KEPT) {
+					kept = null;
 					ask();
+				}
 			} else if (m.k === "reset" && isAfter(at, m.from) &&
 				isAfter(m.clock, at)) {
 				// The leader lost what came behind it: did we
@@ -440,13 +445,15 @@
 			if (isOver || release || m.term < term ||
 				m.to && m.to !== me)
 				return;
-			if (m.term > term && m.k !== "hello") {
-				isReady = false;
+			if (m.term > term) {
 				kept = null;
-				ask();
+				if (m.k !== "hello") {
+					isReady = false;
+					ask();
+				}
 			}
 			term = m.term;
-			// A new leader may have no position at first.
+			// A leader may begin without a position.
 			if (m.k === "hello" || !isReady && target === "" && m.at)
 				greet(m);
 			if (isReady || m.k === "hello") { // an answer
@@ -475,8 +482,7 @@
 				stop(connection);
 				stop(own);
 				channel.close();
-				// The others have to hear of an end before one
-				// of them becomes the leader.
+				// An end is to be heard before another tab leads.
 				if (release)
 					setTimeout(release, hasEnded ? 1000 : 0);
 			}

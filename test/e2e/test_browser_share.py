@@ -316,8 +316,10 @@ def test_unknown_position_leads(redis, fcgi_sse, chromium, serve, site):
     assert not other.noted("reset") and [e["reason"] for e in unknown.tabs[0].data("reset")] == ["unknown"]
 
 
-def test_catching_up_slowly(redis, start_fcgi_sse, chromium, serve, site):
-    """While a tab's own connection takes its time, it keeps what the leader says, with an id or without."""
+@pytest.mark.parametrize("asks_again", [False, True], ids=["asks once", "asks again"])
+def test_catching_up_slowly(redis, start_fcgi_sse, chromium, serve, site, asks_again):
+    """While a tab's own connection takes its time, it keeps what the leader says, with an id or without, also when it
+    asks the leader again meanwhile, because somebody looks at it."""
     fcgi_sse = start_fcgi_sse(redis, "--record=none")
     origin = serve("nginx", fcgi_sse).origin
     tabs = Tabs(chromium, site, origin)
@@ -332,6 +334,10 @@ def test_catching_up_slowly(redis, start_fcgi_sse, chromium, serve, site):
         ids += publish_ids(redis, "all", str(i))
         redis.publish("all", "-%d" % i)
     tabs.wait_messages(12)
+    if asks_again:
+        late.tabs[0].run("""window.before = heard.length;
+        document.dispatchEvent(new Event("visibilitychange"));""")
+        late.tabs[0].wait("heard.slice(before).indexOf('hello') !== -1")
     fcgi_sse.signal(signal.SIGCONT)
     late.wait_messages(11)
     ids += publish_ids(redis, "all", "8")
