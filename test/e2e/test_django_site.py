@@ -196,7 +196,7 @@ def test_static_file(folder, start_site, browser_of):
 def test_redis_away(redis, start_site, browser_of):
     """Without Redis the pages still work, with one warning in the log; then all is as before."""
     front = start_site("nginx", "from fcgi_sse import redis_link; redis_link.RETRY_S = 0.1\n")
-    front.fcgi_sse.expect_log("Redis")
+    front.fcgi_sse.expect_log("Redis|subscri")
     tug = browser_of(front).login("tug")
     redis.stop()
     for _ in range(3):

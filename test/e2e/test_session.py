@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from processes import TOP, publish_ids
+from processes import TOP, history, publish_ids, wait_until
 from test_policy import check_refused
 
 LOG = r"session"
@@ -130,7 +130,7 @@ def test_nothing_passes_behind_a_logout(redis, start_fcgi_sse, loop):
     fcgi_sse = start_fcgi_sse(redis, "--heartbeat=300").expect_log(LOG)
     with open(os.path.join(TOP, "lua/publish.lua")) as f:
         script = f.read()
-    for _ in range(20):
+    for round_ in range(20):
         login(redis, ["all"])
         stream = loop.live(fcgi_sse, params=LOCATION, headers=cookie())
         pipe = redis.client.pipeline(transaction=False)
@@ -143,6 +143,8 @@ def test_nothing_passes_behind_a_logout(redis, start_fcgi_sse, loop):
         pipe.execute()
         check_ends(stream)
         assert stream.data == []
+        # a plain message is live for the next stream until it is recorded
+        wait_until(lambda: len(history(redis, "all")) == 6 * (round_ + 1))
 
 
 def test_a_change_loses_nothing(redis, start_fcgi_sse, loop):
