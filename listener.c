@@ -211,6 +211,8 @@ accept_one(struct parent *p, bool stopping)
 	enum admission admission = ADMISSION_OPEN;
 	int fd;
 
+	if (count(p, CHILD_STREAM) >= p->cfg->max_streams)
+		reap(p); /* who has just left makes room */
 	if (count(p, CHILD_REFUSAL) >= REFUSALS_MAX &&
 	    (stopping || count(p, CHILD_STREAM) >= p->cfg->max_streams))
 		return -1; /* let them wait in the backlog */
