@@ -263,6 +263,23 @@ glob_matches(
 	return p == pattern_len;
 }
 
+bool
+glob_any_matches(const char *patterns, const char *text, size_t text_len)
+{
+	const char *pattern;
+	size_t len;
+
+	for (; *patterns != '\0'; patterns += *patterns == ',') {
+		pattern = patterns;
+		len = strcspn(patterns, ",");
+		patterns += len;
+		strip_blanks(&pattern, &len);
+		if (glob_matches(pattern, len, text, text_len))
+			return true;
+	}
+	return false;
+}
+
 static bool
 is_control_or_white_space(int32_t c)
 {

@@ -51,6 +51,9 @@ int utf8_put_repaired(struct buf *out, const char *p, size_t len);
 bool glob_matches(
     const char *pattern, size_t pattern_len, const char *text, size_t text_len);
 
+/* Does one of the comma-separated patterns, blanks around them stripped? */
+bool glob_any_matches(const char *patterns, const char *text, size_t text_len);
+
 /*
  * Is this a channel's name?  1 to CHANNEL_LEN_MAX bytes of well-formed UTF-8
  * without control characters (U+0000-001F, 007F-009F), white space (the

@@ -13,23 +13,6 @@ plain_free(struct plain *p)
 	recent_free(&p->recent);
 }
 
-static bool
-is_covered(const char *patterns, const struct channel *c)
-{
-	const char *pattern, *end;
-	size_t len;
-
-	for (; patterns != NULL && *patterns != '\0'; patterns = end) {
-		pattern = patterns + (*patterns == ',');
-		len = strcspn(pattern, ",");
-		end = pattern + len;
-		strip_blanks(&pattern, &len);
-		if (glob_matches(pattern, len, c->name, c->len))
-			return true;
-	}
-	return false;
-}
-
 bool
 plain_update_coverage(struct position *positions,
     const struct channel_set *channels, const char *patterns)
@@ -38,7 +21,9 @@ plain_update_coverage(struct position *positions,
 	size_t i;
 
 	for (i = 0; i < channels->n; i++) {
-		hears = !is_covered(patterns, &channels->items[i]);
+		hears = patterns == NULL ||
+			!glob_any_matches(patterns, channels->items[i].name,
+			    channels->items[i].len);
 		changed |= hears != positions[i].hears_plain;
 		positions[i].hears_plain = hears;
 	}

@@ -125,24 +125,6 @@ narrow(struct session *s, const struct request *req)
 	return HTTP_OK;
 }
 
-/* Does one of the comma-separated patterns match? */
-static bool
-is_allowed(const char *patterns, const struct channel *c)
-{
-	const char *pattern;
-	size_t len;
-
-	for (; *patterns != '\0'; patterns += *patterns == ',') {
-		pattern = patterns;
-		patterns += strcspn(patterns, ",");
-		len = (size_t)(patterns - pattern);
-		strip_blanks(&pattern, &len);
-		if (glob_matches(pattern, len, c->name, c->len))
-			return true;
-	}
-	return false;
-}
-
 /* The channels that the client asks for, as far as SSE_ALLOW goes. */
 static enum http_status
 channels_asked(struct session *s, const struct request *req)
@@ -157,7 +139,8 @@ channels_asked(struct session *s, const struct request *req)
 		n = 1;
 	}
 	for (i = 0; i < n; i++) {
-		if (req->allow != NULL && !is_allowed(req->allow, &asked[i]))
+		if (req->allow != NULL &&
+		    !glob_any_matches(req->allow, asked[i].name, asked[i].len))
 			return forbid(s,
 			    "the channel '%.128s' may not be read here",
 			    asked[i].name);

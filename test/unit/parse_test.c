@@ -455,6 +455,37 @@ globs(void **state)
 }
 
 static void
+glob_lists(void **state)
+{
+	/* one of the patterns is enough; blanks around them do not count */
+	static const struct {
+		const char *patterns, *text;
+		bool want;
+	} table[] = {
+		{ "", "a", false },
+		{ "a", "a", true },
+		{ "b", "a", false },
+		{ "a,b", "a", true },
+		{ "a,b", "b", true },
+		{ "a,b", "a,b", false },
+		{ "a,b", "c", false },
+		{ "x*, a?\t,z", "ab", true },
+		{ " a ", "a", true },
+		{ "a b", "a b", true },
+		{ ",,a,", "a", true },
+		{ ",", "a", false },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ROWS(table); i++)
+		if (glob_any_matches(table[i].patterns, table[i].text,
+			strlen(table[i].text)) != table[i].want)
+			fail_msg(
+			    "\"%s\" \"%s\"", table[i].patterns, table[i].text);
+}
+
+static void
 globs_end(void **state)
 {
 	/* a pattern of many '*' costs no exponential time (with the naive way
@@ -616,6 +647,7 @@ main(void)
 		cmocka_unit_test(utf8_all_code_points),
 		cmocka_unit_test(globs),
 		cmocka_unit_test(globs_end),
+		cmocka_unit_test(glob_lists),
 		cmocka_unit_test(channel_names),
 		cmocka_unit_test(blanks),
 	};
