@@ -85,6 +85,17 @@ def test_record_patterns(redis, start_fcgi_sse, loop):
     assert not redis.client.exists("sse:history:c")
 
 
+def test_overlapping_patterns(redis, start_fcgi_sse, loop):
+    """Where several patterns match, Redis sends a message for each: it is recorded once."""
+    stream = loop.live(start_fcgi_sse(redis, "--record=a*,*,al?,a*"), "all,other")
+    for channel in ("all", "other"):
+        redis.publish(channel, channel)
+    stream.wait_data(2)
+    publish_ids(redis, "all", "end")
+    assert stream.wait_data(3) == ["all", "other", "end"]
+    assert [len(history(redis, c)) for c in ("all", "other")] == [2, 1]
+
+
 def test_record_none(redis, start_fcgi_sse, loop):
     """--record=none: no recorder; plain messages arrive live, move no cursor, and are not kept."""
     fcgi_sse = start_fcgi_sse(redis, "--record=none")
