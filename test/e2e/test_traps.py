@@ -220,13 +220,15 @@ def test_many_at_once(redis, start_fcgi_sse, loop, web):
 
 # ---- 11: a client that does not read
 
-def fill(redis, loop, stream, fcgi_sse, megabytes=8):
-    """Publish until the responder of this client must be stuck in its write."""
+def fill(redis, loop, stream, megabytes=8, others=()):
+    """Publish until the responder of this client must be stuck in its write; the others read meanwhile."""
     loop.stop_reading(stream)
     text = b"x" * 100000
     ids = []
     for _ in range(megabytes * 10):
         ids += publish_ids(redis, "all", stdin=text)
+        for other in others:
+            other.wait_for(lambda s: len(s.events) == len(ids))
     return ids
 
 
@@ -240,9 +242,7 @@ def test_slow_reader(redis, start_fcgi_sse, loop, web, server):
     slow = loop.live(where, "all")
     [slow_pid] = fcgi_sse.responders()
     others = [loop.live(where, "all") for _ in range(3)]
-    ids = fill(redis, loop, slow, fcgi_sse)
-    for stream in others:
-        stream.wait_for(lambda s: len(s.events) >= len(ids), 15)
+    ids = fill(redis, loop, slow, others=others)
     wait_until(lambda: not alive(slow_pid), 20, "the slow client to be dropped")
     loop.resume_reading(slow)
     slow.wait_end(20)
@@ -262,7 +262,7 @@ def test_signal_in_a_blocked_write(redis, start_fcgi_sse, loop, number):
                               "--history-count=100000").expect_log(r"write|client|signal")
     stream = loop.live(fcgi_sse, "all")
     [pid] = fcgi_sse.responders()
-    ids = fill(redis, loop, stream, fcgi_sse, 2)
+    ids = fill(redis, loop, stream, 2)
     wait_until(lambda: open("/proc/%d/stat" % pid).read().rpartition(")")[2].split()[0] == "S", 5)
     if number == "SIGCONT":  # a write with a timeout ends with EINTR here
         os.kill(pid, signal.SIGSTOP)
