@@ -194,7 +194,8 @@ def test_without_storage(redis, fcgi_sse, chromium, serve, site, what):
     page = site.page("refused.html", """<body sse-data="/sse/?channels=all" sse-share>
 <script>record(document.body, %s);</script></body>""" % TYPES, "<script>%s</script>" % REFUSED[what])
     tabs = [chromium.open(origin + page) for _ in range(2)]
-    fcgi_sse.wait_responders(2)
+    for tab in tabs:
+        tab.wait("document.body.sseStream.state === 'open'")
     publish_ids(redis, "all", "1")
     for tab in tabs:
         assert [e["type"] for e in tab.wait_log(2)] == ["open", "message"]
