@@ -14,7 +14,8 @@ from processes import wait_until
 import fcgi_sse
 from django.conf import settings as dj_settings
 from django.contrib import auth
-from django.db import transaction
+from django.db import IntegrityError, transaction
+from django.db.models.signals import post_save
 from django.http import HttpResponse
 from django.test import RequestFactory
 from django.urls import clear_url_caches, path
@@ -89,6 +90,61 @@ def test_renamed(redis, site):
     sessions.recent.forget()
     do("visit")
     assert records(redis) == [("renamed", ["renamed", "all"])]
+
+
+@pytest.fixture
+def first_receiver():
+    """first_receiver(f): f hears the user's post_save before the package does."""
+    from django.contrib.auth import get_user_model
+    before = post_save.receivers[:]
+
+    def connect(receiver):
+        post_save.connect(receiver, sender=get_user_model(), weak=False)
+        post_save.receivers = post_save.receivers[-1:] + before
+        post_save.sender_receivers_cache.clear()
+
+    yield connect
+    post_save.receivers = before
+    post_save.sender_receivers_cache.clear()
+
+
+def save_again(instance, **_):
+    """A receiver that saves the user once more, well and in vain."""
+    if not instance.__dict__.setdefault("saved_again"):
+        instance.saved_again = True
+        instance.save()
+        with pytest.raises(IntegrityError), transaction.atomic():
+            instance.save(force_insert=True)
+
+
+@pytest.mark.parametrize("change", ["deactivate", "change_password", "rename"])
+def test_saved_again_in_a_receiver(redis, site, first_receiver, change):
+    """Another receiver that saves the user once more, even in vain, hides no change."""
+    user, do = new_user(), site("db")()
+    do("login", user=user.username)
+    first_receiver(save_again)
+    globals()[change](user)
+    assert user.saved_again and records(redis) == []
+
+
+def test_failed_save(redis, site, monkeypatch):
+    """What was before a save that failed is forgotten: it neither hides a change nor makes one."""
+    from django.contrib.auth import get_user_model
+    users = get_user_model().objects
+    for is_active in False, True:
+        do, user, taken = site("db")(), new_user(), new_user().username
+        users.filter(pk=user.pk).update(is_active=is_active)
+        name, user.username = user.username, taken
+        with pytest.raises(IntegrityError), transaction.atomic():
+            user.save()
+        users.filter(pk=user.pk).update(is_active=True, password="another")
+        user.refresh_from_db()
+        do("login", user=name)
+        user.save()
+        assert redis.client.exists(do.key)
+        user.is_active = False
+        user.save()
+        assert not redis.client.exists(do.key)
 
 
 def test_update_behind_the_signals(redis, site):
