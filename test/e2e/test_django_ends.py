@@ -14,6 +14,8 @@ from processes import wait_until
 import fcgi_sse
 from django.conf import settings as dj_settings
 from django.contrib import auth
+from django.core import serializers
+from django.core.management import call_command
 from django.db import IntegrityError, transaction
 from django.db.models.signals import post_save
 from django.http import HttpResponse
@@ -145,6 +147,24 @@ def test_failed_save(redis, site, monkeypatch):
         user.is_active = False
         user.save()
         assert not redis.client.exists(do.key)
+
+
+@pytest.mark.parametrize("how", ["new", "loaddata"])
+def test_saved_over(redis, site, folder, how):
+    """A user who is saved anew under the same primary key, or loaded from a fixture, is a change like any other."""
+    from django.contrib.auth import get_user_model
+    user, do, other = new_user(), site("db")(), site("db")()
+    do("login", user=user.username)
+    other("login", user=new_user().username)
+    user.is_active = False
+    if how == "loaddata":
+        call_command("loaddata", folder.write("users.json", serializers.serialize("json", [user])), verbosity=0)
+    else:
+        get_user_model()(pk=user.pk, username=user.username, password=user.password, is_active=False).save()
+    assert not redis.client.exists(do.key) and redis.client.exists(other.key)
+    call_command("loaddata", folder.write("users.json", serializers.serialize("json", get_user_model().objects.all())),
+                 verbosity=0)
+    assert redis.client.exists(other.key), "nothing has changed"
 
 
 def test_update_behind_the_signals(redis, site):

@@ -12,9 +12,10 @@ from django.db.models.signals import post_delete, post_save, pre_save
 from . import records
 
 
-def _watched():
-    model = get_user_model()
-    names = {field.name for field in model._meta.concrete_fields}
+def _watched(sender, raw):
+    model, meta = get_user_model(), sender._meta.concrete_model._meta
+    # raw, of a fixture: the fields of a parent's table are not in it, nor saved
+    names = {field.name for field in (meta.local_concrete_fields if raw else meta.concrete_fields)}
     return [name for name in ("password", "is_active", model.USERNAME_FIELD) if name in names]
 
 
@@ -28,9 +29,9 @@ def _depth():
 
 
 def _before(sender, instance, raw, using, update_fields, **_):
-    fields = [f for f in _watched() if update_fields is None or f in update_fields]
+    fields = [f for f in _watched(sender, raw) if update_fields is None or f in update_fields]
     before = None
-    if fields and not raw and not instance._state.adding:
+    if fields and instance.pk is not None:  # one that is new may take a row's place: User(pk=1, ...).save(), loaddata
         before = sender._base_manager.using(using).filter(pk=instance.pk).values(*fields).first()
     # Not a stack: what a save() that failed leaves behind is never looked at again,
     # and the next one of its depth takes its place.
