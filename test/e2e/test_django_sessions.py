@@ -123,6 +123,55 @@ def test_signed_cookies_leave_the_sets(redis, site):
     assert redis.client.zcard(login) == 2
 
 
+def cart_channels(request):
+    return staff_channels(request) + (["cart"] if "cart" in request.session else [])
+
+
+def test_signed_cookies_change_channels(redis, site):
+    """signed_cookies: other channels reach the streams of all values of the cookie, in this login only, and a late
+    request that came with an older value takes nothing back."""
+    browser = site("signed_cookies", FCGI_SSE_CHANNELS=cart_channels)
+    do, other, user = browser(), browser(), new_user()
+    do("login", user=user.username)
+    first, cookies = do.key, do.client.cookies.copy()
+    other("expire", s=999)  # else, within the second, it is the first cookie again
+    other("login", user=user.username)
+    all_of = lambda: sorted(channels for _, channels in records(redis))  # noqa: E731
+    heard = listen(redis, first)
+    do("cart")
+    second = do.key
+    assert all_of() == [["all"], ["all", "cart"], ["all", "cart"]] and wait_until(heard.get_message)
+    assert redis.client.mget(first) == redis.client.mget(second) and redis.client.ttl(first) <= record_module.OLDER_S
+    do("cart")
+    user.is_staff = True
+    user.save()
+    before = [redis.client.ttl(key) for key in (first, second, do.key)]
+    do("visit")
+    assert all_of() == [["all"], *[["all", "staff", "cart"]] * 3] and wait_until(heard.get_message)
+    after = [redis.client.ttl(key) for key in (first, second, do.key)]
+    assert all(0 <= b - a <= 2 for b, a in zip(before, after))
+    heard.close()
+    do.client.cookies = cookies
+    do("visit")
+    assert all_of() == [["all"], *[["all", "staff", "cart"]] * 3]
+    do("expire", s=5000)
+    assert all_of() == [["all"], *[["all", "staff"]] * 4], "until it saves: the browser has its cookie from now on"
+
+
+def test_signed_cookie_comes_back(redis, site, monkeypatch):
+    """signed_cookies: a value that the browser has again, within the second, is no older one."""
+    do, user = site("signed_cookies", FCGI_SSE_CHANNELS=staff_channels)(), new_user()
+    moment = time.time()
+    monkeypatch.setattr(signing.time, "time", lambda: moment)
+    do("login", user=user.username)
+    keys = [do("expire", s=s) and do.key for s in (999, 500, 999)]
+    assert keys[0] == keys[2] != keys[1]
+    user.is_staff = True
+    user.save()
+    do("visit")
+    assert records(redis) == [(user.username, ["all", "staff"])] * 3
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 def test_requests_that_change_nothing(site, calls, engine, monkeypatch):
     """A minute of requests that change nothing is one call of Redis; the next minute one more."""

@@ -9,6 +9,8 @@
     sse:user:PK          sorted set of the digests of a user, by their expiry
     sse:login:ID         the same for one login with signed cookies, whose value
                          changes at each save; ID stands in the records
+    sse:older:DIGEST     the cookie has another value meanwhile: a request that
+                         came with this one does not know better
 """
 import functools
 import hashlib
@@ -26,10 +28,12 @@ OLDER_S = 7200
 PAYLOAD = "0 0 p\n"  # recorders leave a message alone that begins like a record
 
 # KEYS  1 record  2 mark that it is over  3 an older record that is left to
-#       expire (or the record itself: none)  4... sorted sets that find it
+#       expire (or the record itself: none)  4 the user's set
+#       5 the login's set, 6 the record's and 7 the older's mark that there is a
+#       newer one; none of the three without a login
 # ARGV  1 JSON  2 its milliseconds, or "": those that it has
 #       3 digest  4 "1": whatever the mark says
-#       5 milliseconds of the older, 6 its digest
+#       5 milliseconds of the older, 6 its digest  7 PAYLOAD
 WRITE = """
 if ARGV[4] == '1' then
     redis.call('DEL', KEYS[2])
@@ -41,7 +45,7 @@ if not ms then
     ms = redis.call('PTTL', KEYS[1])
     if not old or ms < 0 then
         return 'MISSING'
-    elseif old == ARGV[1] then
+    elseif old == ARGV[1] or KEYS[6] and redis.call('EXISTS', KEYS[6]) == 1 then
         return 'SAME'
     end
 end
@@ -51,13 +55,19 @@ local function text(n)
     return string.format('%.0f', n)
 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', text(ms))
-if KEYS[3] ~= KEYS[1] and redis.call('PTTL', KEYS[3]) > tonumber(ARGV[5]) then
-    redis.call('PEXPIRE', KEYS[3], ARGV[5])
-    for i = 4, #KEYS do
-        redis.call('ZADD', KEYS[i], 'XX', text(now + ARGV[5]), ARGV[6])
+if KEYS[6] then
+    redis.call('DEL', KEYS[6])
+end
+if KEYS[3] ~= KEYS[1] then
+    redis.call('SET', KEYS[7], '', 'PX', ARGV[5])
+    if redis.call('PTTL', KEYS[3]) > tonumber(ARGV[5]) then
+        redis.call('PEXPIRE', KEYS[3], ARGV[5])
+        for i = 4, 5 do
+            redis.call('ZADD', KEYS[i], 'XX', text(now + ARGV[5]), ARGV[6])
+        end
     end
 end
-for i = 4, #KEYS do
+for i = 4, math.min(#KEYS, 5) do
     redis.call('ZADD', KEYS[i], text(now + ms), ARGV[3])
     redis.call('ZREMRANGEBYSCORE', KEYS[i], '-inf', text(now))
     if redis.call('PTTL', KEYS[i]) < ms then
@@ -65,7 +75,19 @@ for i = 4, #KEYS do
     end
 end
 if old ~= ARGV[1] then
-    redis.call('PUBLISH', KEYS[1], '""" + PAYLOAD.replace("\n", "\\n") + """')
+    redis.call('PUBLISH', KEYS[1], ARGV[7])
+end
+-- the login's other records are those of the same cookie, and change with it
+if KEYS[5] and (old or redis.call('GET', KEYS[3])) ~= ARGV[1] then
+    local session = string.sub(KEYS[1], 1, -1 - #ARGV[3])
+    for _, member in ipairs(redis.call('ZRANGE', KEYS[5], 0, -1)) do
+        local key = session .. member
+        local left = redis.call('PTTL', key)
+        if left > 0 and redis.call('GET', key) ~= ARGV[1] then
+            redis.call('SET', key, ARGV[1], 'PX', text(left))
+            redis.call('PUBLISH', key, ARGV[7])
+        end
+    end
 end
 return 'WRITTEN'
 """
@@ -97,9 +119,9 @@ def write(name, record, *, user, seconds=None, force=False, older=None):
     """
     keys = [key("session", name), key("over", name), key("session", older or name), key("user", user)]
     if "login" in record:
-        keys.append(key("login", record["login"]))
+        keys += [key("login", record["login"]), key("older", name), key("older", older or name)]
     args = [dumps(record), "" if seconds is None else int(seconds * 1000), name, "1" if force else "",
-            OLDER_S * 1000, older or name]
+            OLDER_S * 1000, older or name, PAYLOAD]
     done, answer = link.call(lambda: _write_script()(keys=keys, args=args, client=client()))
     return answer.decode() if done else None
 
