@@ -24,6 +24,11 @@ from django.urls import clear_url_caches, path
 from fcgi_sse import sessions
 
 
+def mark_of(do):
+    """The key that says for a minute that a session is over."""
+    return do.key.replace("sse:session:", "sse:over:")
+
+
 def test_deactivated_and_deleted(redis, site):
     """A user who is deactivated or deleted loses all streams at once, and gets none back."""
     browser = site("db")
@@ -176,7 +181,7 @@ def test_update_behind_the_signals(redis, site):
     other("login", user=user.username)
     get_user_model().objects.filter(pk=user.pk).update(is_active=False)
     do("visit")
-    assert not redis.client.exists(do.key) and redis.client.exists(other.key)
+    assert not redis.client.exists(do.key) and redis.client.exists(other.key, mark_of(do)) == 2
     fcgi_sse.end_streams(user)
     assert not redis.client.exists(other.key)
     do = browser()

@@ -358,7 +358,28 @@ def test_channels_of_a_setting(redis, site, caplog):
     do("visit")
     assert records(redis) == []
     CHANNELS[:] = [{}.__class__]  # a bug in it fails no page and gives no channel
-    assert do("visit").status_code == 200 and records(redis) == [] and "FCGI_SSE_CHANNELS failed" in caplog.text
+    for _ in range(3):
+        assert do("visit").status_code == 200 and records(redis) == []
+    [told] = caplog.records
+    assert "FCGI_SSE_CHANNELS failed" in told.message and told.exc_info and told.levelno == logging.ERROR
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("none", [[], [None]])
+def test_no_channels_for_a_moment(redis, site, engine, none):
+    """A session whose rule has no channels, or failed, is not over: the next request that has some has a record."""
+    do, user = site(engine, FCGI_SSE_CHANNELS=__name__ + ".channels", SESSION_COOKIE_AGE=1000)(), new_user()
+    CHANNELS[:] = ["room-1"]
+    do("login", user=user.username)
+    do("cart")
+    heard = listen(redis, do.key)
+    CHANNELS[:] = none
+    do("visit")
+    assert records(redis) == [] and wait_until(heard.get_message)
+    heard.close()
+    CHANNELS[:] = ["room-2"]
+    do("visit")
+    assert records(redis) == [(user.username, ["room-2"])] and 990 < redis.client.ttl(do.key) <= 1000
 
 
 def test_channels_that_are_no_list(redis, site, caplog):

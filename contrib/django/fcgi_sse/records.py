@@ -167,27 +167,28 @@ def _members(set_):
     return [name.decode() for name in client().zrange(set_, 0, -1)]
 
 
-def _end_with_its_login(name):
+def _end_with_its_login(name, is_over):
     record = _loads(client().get(key("session", name))) or {}
     others = _members(key("login", record["login"])) if "login" in record else []
-    _end(list(dict.fromkeys([name, *others])))
+    _end(list(dict.fromkeys([name, *others])), is_over=is_over)
 
 
 def _end_of_user(pk, is_over):
     _end(_members(key("user", pk)), is_over=is_over)
 
 
-def end(name, is_sure=True):
-    """The session of this digest is over: its streams end at once, on every host.
-    is_sure: somebody was logged in."""
-    link.owe(lambda: _end_with_its_login(name), is_sure)
+def end(name, is_sure=True, *, is_over=True):
+    """The streams of the session of this digest end at once, on every host.
+    is_sure: somebody was logged in.  is_over: the session is over, too; if it
+    is not, its next request may write the record again."""
+    link.owe(lambda: _end_with_its_login(name, is_over), is_sure)
 
 
-def end_if_there(name):
+def end_if_there(name, *, is_over=True):
     """The same for one that probably has no record.  Returns False while Redis is away."""
     done, found = link.call(lambda: client().exists(key("session", name)))
     if found:
-        end(name)
+        end(name, is_over=is_over)
     return done
 
 

@@ -69,11 +69,11 @@ setting_changed.connect(lambda **_: recent.forget(), weak=False, dispatch_uid="f
 _warned = set()
 
 
-def _warn_once(sentence, *args):
+def _log_once(level, sentence, *args, **more):
     text = sentence % args
     if text not in _warned and len(_warned) < 1000:
         _warned.add(text)
-        log.warning("%s", text)
+        log.log(level, "%s", text, **more)
 
 
 # --- what it should be
@@ -107,14 +107,15 @@ def _channels(request):
     for name in sorted(wanted) if isinstance(wanted, (set, frozenset)) else wanted:
         error = names.channel_error(name, prefix)
         if error:
-            _warn_once("'%s' is no channel for its user: the name %s", name, error)
+            _log_once(logging.WARNING, "'%s' is no channel for its user: the name %s", name, error)
         elif name not in channels:
             channels.append(name)
     return channels
 
 
 def wanted_record(request):
-    """(primary key, record) of the session's user, or (None, None): no stream."""
+    """(primary key, record) of the session's user.  (None, None): there is none;
+    (primary key, None): no channels, at the moment."""
     user = _user(request)
     if user is None:
         return None, None
@@ -122,18 +123,17 @@ def wanted_record(request):
     request.user = user
     try:
         channels = _channels(request)
-    except Exception:
-        log.exception("FCGI_SSE_CHANNELS failed: the session has no channels")
-        return None, None
+    except Exception as err:
+        # what the user may read is not known: nothing
+        _log_once(logging.ERROR, "FCGI_SSE_CHANNELS failed; while it does, sessions have no channels: %r", err, exc_info=True)
+        channels = []
     finally:
         # middleware above may look at it, and at whether there is one
         if has_user:
             request.user = of_page
         else:
             del request.user
-    if not channels:
-        return None, None
-    return user.pk, {"user": user.get_username(), "channels": channels}
+    return user.pk, {"user": user.get_username(), "channels": channels} if channels else None
 
 
 def _seconds_left(session, cookie):
@@ -225,7 +225,7 @@ def _follow(request, response, started):
     if new is None:
         return
     if record is None:
-        if (is_due or known.json is not None) and records.end_if_there(name):
+        if (is_due or known.json is not None) and records.end_if_there(name, is_over=pk is None):
             recent.put(name, Known(None, 0, now, None))
         return
     if is_signed and "login" not in record:
