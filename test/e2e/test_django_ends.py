@@ -7,7 +7,7 @@ import time
 import pytest
 
 import django_pages
-from django_pages import listen, site, view  # noqa: F401
+from django_pages import calls, listen, site, view  # noqa: F401
 from django_site import ENGINES, django, new_user, records  # noqa: F401
 from processes import wait_until
 
@@ -209,6 +209,30 @@ def test_a_late_request_does_not_revive(redis, site):
     redis.client.flushall()  # the mark is gone: so long a request must not write either
     sessions.follow(request, HttpResponse(), started - 31)
     assert records(redis) == []
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_minute_without_streams(redis, site, calls, monkeypatch, known):
+    """end_streams(): one request asks Redis how long it is to be, the others do not; the first one behind it gives
+    the channels back."""
+    do, user = site("db")(), new_user()
+    do("login", user=user.username)
+    fcgi_sse.end_streams(user)
+    assert 55 < redis.client.ttl(mark_of(do)) <= 60
+    redis.client.pexpire(mark_of(do), 400)
+    moment = time.monotonic() + 61  # a process that knows the session looks anew
+    if known:
+        monkeypatch.setattr(sessions.time, "monotonic", lambda: moment)
+    else:
+        sessions.recent.forget()
+    calls()
+    for _ in range(5):
+        do("visit")
+    assert calls() == 1 and records(redis) == []
+    wait_until(lambda: not redis.client.exists(mark_of(do)))
+    moment += 0.5
+    do("visit")
+    assert len(records(redis)) == 1
 
 
 BEHIND = []

@@ -38,15 +38,15 @@ WRITE = """
 if ARGV[4] == '1' then
     redis.call('DEL', KEYS[2])
 elseif redis.call('EXISTS', KEYS[2]) == 1 then
-    return 'OVER'
+    return {'OVER', redis.call('PTTL', KEYS[2])}
 end
 local old, ms = redis.call('GET', KEYS[1]), tonumber(ARGV[2])
 if not ms then
     ms = redis.call('PTTL', KEYS[1])
     if not old or ms < 0 then
-        return 'MISSING'
+        return {'MISSING'}
     elseif old == ARGV[1] or KEYS[6] and redis.call('EXISTS', KEYS[6]) == 1 then
-        return 'SAME'
+        return {'SAME'}
     end
 end
 local time = redis.call('TIME')
@@ -89,7 +89,7 @@ if KEYS[5] and (old or redis.call('GET', KEYS[3])) ~= ARGV[1] then
         end
     end
 end
-return 'WRITTEN'
+return {'WRITTEN'}
 """
 
 
@@ -114,8 +114,9 @@ def write(name, record, *, user, seconds=None, force=False, older=None):
     user: primary key.  seconds: until it expires; None: it keeps its expiry.
     force: also if it was ended a moment ago.  older: digest of the cookie's
     former value, if that goes on.
-    Returns "WRITTEN", "SAME", "OVER", "MISSING" (there is none whose expiry
-    could be kept), or None: Redis is away, or refuses.
+    Returns ("WRITTEN", 0), ("SAME", 0), ("OVER", for how many seconds yet),
+    ("MISSING", 0): there is none whose expiry could be kept, or (None, 0): Redis
+    is away, or refuses.
     """
     keys = [key("session", name), key("over", name), key("session", older or name), key("user", user)]
     if "login" in record:
@@ -123,7 +124,9 @@ def write(name, record, *, user, seconds=None, force=False, older=None):
     args = [dumps(record), "" if seconds is None else int(seconds * 1000), name, "1" if force else "",
             OLDER_S * 1000, older or name, PAYLOAD]
     done, answer = link.call(lambda: _write_script()(keys=keys, args=args, client=client()))
-    return answer.decode() if done else None
+    if not done:
+        return None, 0
+    return answer[0].decode(), answer[1] / 1000 if len(answer) > 1 else 0
 
 
 def dumps(record):

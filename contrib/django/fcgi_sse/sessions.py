@@ -28,7 +28,8 @@ CHECK_S = 60  # how often a request that changes nothing asks Redis
 RECENT = 10000  # sessions
 
 # What this process knows to be in Redis: the record's JSON (None: none), until
-# when on the monotonic clock, when it was looked at, the login of signed cookies.
+# when on the monotonic clock (none: until when there must be none), when it was
+# looked at, the login of signed cookies.
 Known = collections.namedtuple("Known", "json until at login")
 
 
@@ -150,13 +151,6 @@ def _seconds_left(session, cookie):
 
 # --- what it is
 
-def _login(name):
-    known = recent.get(name)
-    if known and known.login:
-        return known.login
-    return (records.read(name) or {}).get("login")
-
-
 def _go_on(old, record):
     """The cookie of a login changed its value: that login, if it was the same user's."""
     before = records.read(old)
@@ -229,7 +223,13 @@ def _follow(request, response, started):
             recent.put(name, Known(None, 0, now, None))
         return
     if is_signed and "login" not in record:
-        record["login"] = old == new and _login(name) or secrets.token_hex(8)
+        record["login"] = known.login if known and old == new else None
+        if record["login"] is None:
+            there = old == new and records.read(name) or {}
+            record["login"] = there.get("login") or secrets.token_hex(8)
+            if there == record:  # it says all that a write would
+                recent.put(name, Known(records.dumps(record), now, now, record["login"]))
+                return
     if _write(session, name, new, pk, record, older, known, now, is_due, was_sent, old != new, started) == "WRITTEN":
         # Who was deactivated behind this request's look at the user had no
         # record yet that could be found: so one more look, behind the record.
@@ -245,13 +245,15 @@ def _write(session, name, cookie, pk, record, older, known, now, is_due, was_sen
     if known and not is_due and known.json == text and (
             not was_sent or -1 < now + seconds - known.until < min(CHECK_S, seconds / 10)):
         return None
-    if not is_new and now - started > records.OVER_S / 2:
-        return None  # the session may have ended meanwhile; the next request looks
-    status = records.write(name, record, user=pk, seconds=seconds, force=is_new, older=older)
+    if not is_new and (now - started > records.OVER_S / 2 or known and known.json is None and now < known.until):
+        return None  # the session has ended, or may have meanwhile; a later request looks
+    status, over_s = records.write(name, record, user=pk, seconds=seconds, force=is_new, older=older)
     if status == "MISSING":
         seconds = _seconds_left(session, cookie)
         if seconds > 0:
-            status = records.write(name, record, user=pk, seconds=seconds, older=older)
+            status, over_s = records.write(name, record, user=pk, seconds=seconds, older=older)
+    if status == "OVER":
+        recent.put(name, Known(None, now + over_s, now, None))
     if status in ("WRITTEN", "SAME"):
         until = known.until if seconds is None and known else now + (seconds or 0)
         recent.put(name, Known(text, until, now, record.get("login")))
