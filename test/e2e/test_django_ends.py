@@ -240,9 +240,10 @@ BEHIND = []
 
 def behind_the_user(request):
     """Another process changes the user when this request has looked at it and has not written its record yet."""
+    is_staff = request.user.is_staff
     while BEHIND:
         BEHIND.pop()(request.user)
-    return ["all"]
+    return ["all", "staff"] if is_staff else ["all"]
 
 
 def deactivate(user):
@@ -264,7 +265,13 @@ def rename(user):
     user.save()
 
 
-@pytest.mark.parametrize("change", [deactivate, delete, change_password, rename])
+def take_a_right(user):
+    user.is_staff = False
+    user.save()
+    fcgi_sse.end_streams(user)
+
+
+@pytest.mark.parametrize("change", [deactivate, delete, change_password, rename, take_a_right])
 def test_login_in_flight(redis, site, change):
     """A user who changes during the request that logs in, or that gives the session a new key: no record stays that
     the change did not find."""
@@ -274,12 +281,16 @@ def test_login_in_flight(redis, site, change):
         change(get_user_model().objects.get(pk=user.pk))
 
     for request in "login", "renew":
-        do, user = site("db", FCGI_SSE_CHANNELS=__name__ + ".behind_the_user")(), new_user()
+        do, user = site("db", FCGI_SSE_CHANNELS=__name__ + ".behind_the_user")(), new_user(is_staff=True)
         if request == "renew":
             do("login", user=user.username)
         BEHIND[:] = [afresh]
         do(request, user=user.username)
         assert not BEHIND and records(redis) == []
+        do("visit")  # and what the session may read from now on, it reads at once
+        assert [channels for _, channels in records(redis)] == {
+            rename: [["all", "staff"]], take_a_right: [["all"]]}.get(change, [])
+        do("logout")
         get_user_model().objects.all().delete()
 
 

@@ -114,10 +114,10 @@ def _channels(request):
     return channels
 
 
-def wanted_record(request):
+def wanted_record(request, again=False):
     """(primary key, record) of the session's user.  (None, None): there is none;
     (primary key, None): no channels, at the moment."""
-    user = _user(request)
+    user = _user(request, again)
     if user is None:
         return None, None
     has_user, of_page = "user" in vars(request), vars(request).get("user")
@@ -231,12 +231,12 @@ def _follow(request, response, started):
                 recent.put(name, Known(records.dumps(record), now, now, record["login"]))
                 return
     if _write(session, name, new, pk, record, older, known, now, is_due, was_sent, old != new, started) == "WRITTEN":
-        # Who was deactivated behind this request's look at the user had no
-        # record yet that could be found: so one more look, behind the record.
-        user = _user(request, again=True)
-        if user is None or user.get_username() != record["user"]:
+        # Who was deactivated, or lost a right, behind this request's look at the user
+        # had no record yet that could be found: so one more look, behind the record.
+        pk, now_wanted = wanted_record(request, again=True)
+        if now_wanted is None or now_wanted["user"] != record["user"] or {*now_wanted["channels"]} != {*record["channels"]}:
             recent.forget(name)
-            records.end(name)
+            records.end(name, is_over=pk is None)
 
 
 def _write(session, name, cookie, pk, record, older, known, now, is_due, was_sent, is_new, started):
