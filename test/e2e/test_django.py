@@ -4,6 +4,7 @@ Django runs in this process, Redis is real."""
 import asyncio
 import datetime
 import decimal
+import enum
 import os
 import re
 import shutil
@@ -22,6 +23,7 @@ from django.core.checks import run_checks
 from django.db import transaction
 from django.template import engines
 from django.test import RequestFactory
+from django.utils.translation import gettext_lazy
 from fcgi_sse import conf, names, send_event, send_event_on_commit
 from redis.exceptions import RedisError
 
@@ -72,6 +74,28 @@ def test_data_that_is_no_text(redis, django):
             send_event("message", bad)
 
 
+class Kind(str, enum.Enum):
+    PRICE = "price"
+
+
+@pytest.mark.parametrize("price", [Kind.PRICE, gettext_lazy("price"), b"price", bytearray(b"price"), memoryview(b"price")])
+def test_what_stands_for_a_text(redis, django, price):
+    """A member of an Enum of strings, a lazy translation and bytes are their text: as event, data, channel, in a list of
+    channels, as the default channel."""
+    assert isinstance(send_event(price, price, price), int)
+    assert len(send_event(price, price, [price, "price", "b"])) == 2
+    with django(REDIS_SSEQUEUE_CHANEL_NAME=price):
+        send_event("price", "price")
+    assert published(redis, "price") == [("price", "price")] * 3 and published(redis, "b") == [("price", "price")]
+
+
+def test_no_event(redis, django):
+    """An event without a name, a lazy empty one too, is a message; a number is its digits."""
+    for event in (None, "", gettext_lazy(""), b"", 3):
+        send_event(event, "x")
+    assert [e for e, _ in published(redis)] == ["message"] * 4 + ["3"]
+
+
 def test_several_channels(redis, django):
     """A list of channels: one event on each, a list of ids, a name twice is once."""
     ids = send_event("message", "x", ["a", "b", "a"])
@@ -89,7 +113,7 @@ def test_default_channel(redis, django):
 @pytest.mark.parametrize("event, channel", [
     ("stream-end", "a"), ("a\nb", "a"), ("a\0", "a"), ("x" * 257, "a"), ("\ud800", "a"), (3, 4),
     ("m", ""), ("m", "a b"), ("m", "a,b"), ("m", "__x"), ("m", "sse:x"), ("m", "x" * 129), ("m", "\u2003"),
-    ("m", "a*"), ("m", "\x85"), ("m", ["ok", "{"]), ("m", "\ud800")])
+    ("m", "a*"), (b"\xff", "a"), ("m", b"\xff"), ("m", [b"\xff"]), ("m", "\x85"), ("m", ["ok", "{"]), ("m", "\ud800")])
 def test_bad_names(redis, django, event, channel):
     """A name that fcgi-sse would refuse is a ValueError, and nothing is published."""
     for function in (send_event, send_event_on_commit):

@@ -18,6 +18,7 @@ from django.core import signing
 from django.http import HttpResponse
 from django.template import engines
 from django.test import RequestFactory
+from django.utils.translation import gettext_lazy
 from fcgi_sse import records as record_module
 from fcgi_sse import sessions
 
@@ -387,11 +388,20 @@ def test_no_channels_for_a_moment(redis, site, engine, none):
     assert records(redis) == [(user.username, ["room-2"])] and 990 < redis.client.ttl(do.key) <= 1000
 
 
-def test_channels_that_are_no_list(redis, site, caplog):
+@pytest.mark.parametrize("wrong", ["all", gettext_lazy("all"), b"all", None, 3, [3], [b"\xff"]])
+def test_channels_that_are_no_list(redis, site, caplog, wrong):
     """A rule that answers with a text has no channel of each letter: it is a bug, and the log says so."""
-    do = site("db", FCGI_SSE_CHANNELS=lambda request: "all")()
-    do("login", user=new_user().username)
-    assert records(redis) == [] and "FCGI_SSE_CHANNELS" in caplog.text and "list" in caplog.text
+    do = site("db", FCGI_SSE_CHANNELS=lambda request: wrong)()
+    assert do("login", user=new_user().username).status_code == 200
+    assert records(redis) == [] and len(caplog.records) == 1
+
+
+@pytest.mark.parametrize("rule", [set("abcdefgh"), tuple("abcdefgh"), [gettext_lazy("a"), b"b", *"cdefgh"]])
+def test_channels_in_what_holds_them(redis, site, rule):
+    """A rule may answer with anything that holds texts; a set has one order, whatever Python's is."""
+    do, user = site("db", FCGI_SSE_CHANNELS=lambda request: rule)(), new_user()
+    do("login", user=user.username)
+    assert records(redis) == [(user.username, list("abcdefgh"))]
 
 
 def test_user_names(redis, site, caplog):

@@ -2,11 +2,23 @@
 """Names of channels and events: the rules of parse.h and event.h of fcgi-sse."""
 import re
 
+from django.utils.functional import Promise
+
 CHANNEL_BYTES = 128
 EVENT_BYTES = 256
 
 _not_in_channels = re.compile(r"[\s\x00-\x1f\x7f-\x9f,*?\[\]{}\\]")
 _surrogates = re.compile("[\ud800-\udfff]")
+
+
+def text(value):
+    """The text of what stands for one: bytes (ValueError if they are no UTF-8), a lazy
+    translation, a member of an Enum of strings.  Anything else as it is."""
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return bytes(value).decode()
+    if isinstance(value, str):
+        return str.__str__(value)  # str() of a member is its name
+    return str(value) if isinstance(value, Promise) else value
 
 
 def utf8(text):

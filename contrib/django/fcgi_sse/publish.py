@@ -28,16 +28,16 @@ def _script():
 
 
 def _text(data):
-    if isinstance(data, (str, Promise)):
-        return str(data)
     if isinstance(data, (bytes, bytearray, memoryview)):
         return data
+    if isinstance(data, (str, Promise)):
+        return names.text(data)
     return json.dumps(data, cls=DjangoJSONEncoder, ensure_ascii=False, allow_nan=False)
 
 
 def frame(event, data):
     """text/event-stream without its id (HTML 9.2.5)."""
-    event = "message" if event in (None, "") else str(event)
+    event = str(names.text("message" if event is None else event)) or "message"
     error = names.event_error(event)
     if error:
         raise ValueError("the event's name %s: %.60r" % (error, event))
@@ -51,9 +51,10 @@ def frame(event, data):
 
 def _call(event, data, channel):
     """The words of a call of publish.lua, and whether it asks for a list."""
-    is_list = channel is not None and not isinstance(channel, str)
+    channel = names.text(conf.default_channel() if channel is None else channel)
+    is_list = not isinstance(channel, str)
     # publish.lua wants each name once
-    channels = list(dict.fromkeys(channel)) if is_list else [conf.default_channel() if channel is None else channel]
+    channels = list(dict.fromkeys(map(names.text, channel))) if is_list else [channel]
     prefix = conf.prefix()
     keys = [prefix + name for name in ("clock", "epoch", "limits", "recorder")]
     for name in channels:
@@ -75,7 +76,7 @@ def send_event(event, data, channel=None):
     """Publish an event on a channel, or on a list of channels.
 
     event: its name; "message" is what onmessage of a page hears.
-    data: a text; anything else goes out as JSON.
+    data: a text, also bytes (UTF-8) or a lazy one; anything else goes out as JSON.
     channel: default is the setting REDIS_SSEQUEUE_CHANEL_NAME, else "sse".
     Returns its id (int), for a list of channels a list of ids.  Raises
     ValueError for a bad name, redis.exceptions.RedisError if it could not be

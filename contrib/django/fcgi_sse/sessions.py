@@ -13,6 +13,7 @@ from django.contrib.sessions.backends import signed_cookies
 from django.core.signals import setting_changed
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
+from django.utils.functional import Promise
 
 try:
     from django.core.signing import b62_decode
@@ -102,10 +103,11 @@ def _user(request, again=False):
 def _channels(request):
     prefix = conf.prefix()
     wanted = conf.channels_callable()(request)
-    if isinstance(wanted, str):
+    if isinstance(wanted, (str, bytes, Promise)):
         raise TypeError("'%s' is no list of channels" % wanted)
     channels = []
     for name in sorted(wanted) if isinstance(wanted, (set, frozenset)) else wanted:
+        name = names.text(name)
         error = names.channel_error(name, prefix)
         if error:
             _log_once(logging.WARNING, "'%s' is no channel for its user: the name %s", name, error)
