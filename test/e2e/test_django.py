@@ -94,6 +94,7 @@ def test_no_event(redis, django):
     for event in (None, "", gettext_lazy(""), b"", 3):
         send_event(event, "x")
     assert [e for e, _ in published(redis)] == ["message"] * 4 + ["3"]
+    assert [b"event" in r[3] for r in history(redis, "sse")] == [False] * 4 + [True]
 
 
 def test_several_channels(redis, django):
@@ -224,6 +225,18 @@ def test_addresses_as_in_c(django):
         assert "p@" not in str(found) and "=p" not in str(found), "no password is shown"
 
 
+def test_prefixes_as_in_c(django):
+    """manage.py check refuses a prefix that fcgi-sse refuses."""
+    for prefix in ["x", "shop:", "\u00fc:", "x" * 64, "x" * 65, "\u00fc" * 33, " ", "a b", "a\tb", "a\x7f", *"*?[],\\", "{a}:"]:
+        in_c = sse_publish(None, "--redis=unix:///nowhere", "--prefix=" + prefix, "a", "x", check=False)
+        assert in_c.returncode in (64, 69), in_c
+        with django(FCGI_SSE_PREFIX=prefix):
+            found = [m.id for m in run_checks() if m.id.startswith("fcgi_sse")]
+        assert found == (["fcgi_sse.E004"] if in_c.returncode == 64 else []), prefix
+    with django(FCGI_SSE_PREFIX=3):
+        assert [m.id for m in run_checks() if m.id.startswith("fcgi_sse")] == ["fcgi_sse.E004"]
+
+
 def test_checks(django):
     """manage.py check tells of a middleware that is missing or stands too low, of a bad FCGI_SSE_CHANNELS, and of
     a Redis that cannot be an address (one that is away is no mistake)."""
@@ -258,6 +271,8 @@ def test_body_attributes(redis, django, caplog):
     assert render('sse_body_attrs "/s/?last=1" last_event_id=7') == '<body sse-data="/s/?last=1" data-last-event-id="7">'
     with django(FCGI_SSE_URL='/"'):
         assert 'sse-data="/&quot;"' in render()
+    redis.client.set("sse:clock", "no number")
+    assert render() == '<body sse-data="/sse/">' and fcgi_sse.current_id() is None
     redis.stop()
     assert render() == '<body sse-data="/sse/">'
     redis.start()

@@ -44,12 +44,14 @@ def test_arguments(folder, runsseserver):
     password stands on no command line."""
     program = folder.write("bin/sse-serve", SAYS_ITS_ARGUMENTS, 0o755)
     said = runsseserver()
+    assert said[0].startswith("open http://127.0.0.1:8888/ and log in there: at http://127.0.0.1:8000,")
     assert said[1:] == [
         program, "--address=127.0.0.1", "--port=8888", "--proxy=http://127.0.0.1:8000", "--session-cookie=sessionid",
         "FCGI_SSE_PREFIX=sse:", "FCGI_SSE_REDIS=redis://127.0.0.1:6379/0"]
     said = runsseserver("--address=::1", "--port=1234", "--debug", "--proxy=http://app:81", SESSION_COOKIE_NAME="shop",
                         FCGI_SSE_URL="/sse/?channels=all",
                         REDIS_SSEQUEUE_CONNECTION_SETTINGS={"location": "localhost:6380", "db": 2, "password": "secret"})
+    assert said[0].startswith("open http://[::1]:1234/ and log in there: at http://app:81,")
     assert said[1:] == [
         program, "--address=::1", "--port=1234", "--proxy=http://app:81", "--session-cookie=shop", "--debug",
         "FCGI_SSE_PREFIX=sse2:", "FCGI_SSE_REDIS=redis://localhost:6380/2", "FCGI_SSE_REDIS_PASSWORD=secret"]

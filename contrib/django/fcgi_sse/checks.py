@@ -14,6 +14,8 @@ SESSION = "django.contrib.sessions.middleware.SessionMiddleware"
 
 # redis_address.c of fcgi-sse: redis-py alone takes more (?db=1 behind a host, rediss://)
 REDIS_URL = re.compile(r"redis://(?:[^/?#@]*:[^/?#@]*@)?[^/?#@]*(?:/\d*)?|unix:///[^?#]*(?:\?db=\d+)?")
+# config.c of fcgi-sse; 64 bytes at most
+PREFIX = re.compile(r"[^\x00-\x20\x7f*?\[\],\\]+")
 
 
 def check_settings(app_configs, **_):
@@ -39,4 +41,9 @@ def check_settings(app_configs, **_):
     except (ValueError, ImproperlyConfigured) as err:
         found.append(Error("the address of Redis: %s" % err, hint="FCGI_SSE_REDIS: redis://[user:password@]127.0.0.1:6379/1 or "
                            "unix:///run/redis/redis.sock?db=1", id="fcgi_sse.E003"))
+    else:
+        prefix = conf.prefix()
+        if not isinstance(prefix, str) or not PREFIX.fullmatch(prefix) or len(prefix.encode()) > 64:
+            found.append(Error("FCGI_SSE_PREFIX: fcgi-sse does not take %r" % (prefix,), hint="1 to 64 bytes, no blank and "
+                               "none of * ? [ ] , \\", id="fcgi_sse.E004"))
     return found

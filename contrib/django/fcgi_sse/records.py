@@ -54,7 +54,14 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local function text(n)
     return string.format('%.0f', n)
 end
-redis.call('SET', KEYS[1], ARGV[1], 'PX', text(ms))
+-- the sets first: if one is none, this ends here, without a record that nobody finds
+for i = 4, math.min(#KEYS, 5) do
+    redis.call('ZADD', KEYS[i], text(now + ms), ARGV[3])
+    redis.call('ZREMRANGEBYSCORE', KEYS[i], '-inf', text(now))
+    if redis.call('PTTL', KEYS[i]) < ms then
+        redis.call('PEXPIRE', KEYS[i], text(ms))
+    end
+end
 if KEYS[6] then
     redis.call('DEL', KEYS[6])
 end
@@ -67,13 +74,7 @@ if KEYS[3] ~= KEYS[1] then
         end
     end
 end
-for i = 4, math.min(#KEYS, 5) do
-    redis.call('ZADD', KEYS[i], text(now + ms), ARGV[3])
-    redis.call('ZREMRANGEBYSCORE', KEYS[i], '-inf', text(now))
-    if redis.call('PTTL', KEYS[i]) < ms then
-        redis.call('PEXPIRE', KEYS[i], text(ms))
-    end
-end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', text(ms))
 if old ~= ARGV[1] then
     redis.call('PUBLISH', KEYS[1], ARGV[7])
 end
@@ -210,15 +211,21 @@ def end_streams(user, *, is_over=True):
 
 
 def position(name):
-    """(the newest event's id, the JSON of this digest's record or None), or (None, None) while Redis is away."""
+    """(the newest event's id, the JSON of this digest's record or None), or (None, None) while Redis is away
+    or its clock cannot be read."""
     keys = [conf.prefix() + "clock"] + ([key("session", name)] if name else [])
     done, found = link.call(lambda: client().mget(keys))
-    if not done:
+    try:
+        now = int(found[0] or 0) if done else None
+    except ValueError:  # somebody else's, under this name
+        now = None
+    if now is None:
         return None, None
-    return int(found[0] or 0), found[1].decode() if name and found[1] else None
+    return now, found[1].decode("utf-8", "replace") if name and found[1] else None
 
 
 def current_id():
-    """The id of the newest event, 0 if there is none, None while Redis is away:
-    where a page stands that reads its data from now on."""
+    """The id of the newest event, 0 if there is none, None while Redis is away
+    or has something else in its place: where a page stands that reads its data
+    from now on."""
     return position(None)[0]

@@ -48,6 +48,8 @@ class Command(BaseCommand):
                 "--proxy=" + options["proxy"], "--session-cookie=" + settings.SESSION_COOKIE_NAME]
         if options["debug"]:
             argv.append("--debug")
-        self.stdout.write("the site is at %s; log in there, then watch the streams" % options["proxy"])
+        host = "[%s]" if ":" in options["address"] else "%s"
+        self.stdout.write("open http://%s:%d/ and log in there: at %s, where the site is, it has no streams"
+                          % (host % options["address"], options["port"], options["proxy"]))
         self.stdout.flush()
         os.execvpe(program, argv, env)
