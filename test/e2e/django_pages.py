@@ -111,3 +111,27 @@ def listen(redis, key):
     wait_until(lambda: redis.channel_subscribers(key))
     heard.get_message()
     return heard
+
+
+def mark_of(do):
+    """The key that says for a minute that a session is over."""
+    return do.key.replace("sse:session:", "sse:over:")
+
+
+def deactivate(user):
+    user.is_active = False
+    user.save()
+
+
+def delete(user):
+    user.delete()
+
+
+def change_password(user):
+    user.set_password("x")
+    user.save()
+
+
+def rename(user):
+    user.username = "renamed"
+    user.save()

@@ -85,19 +85,23 @@ def test_auth_request(redis, fcgi_sse, front, loop, upstream):  # noqa: F811
     assert loop.live(server, headers=tug, query="channels=all&lastEventId=0").wait_data(1) == ["c"]
 
 
-def test_accel_redirect(redis, front, loop, upstream):  # noqa: F811
-    """X-Accel-Redirect from a view: the stream begins at the cursor, of the header or of the query."""
+def test_accel_redirect(redis, fcgi_sse, front, loop, upstream):  # noqa: F811
+    """X-Accel-Redirect from a view: the stream begins at the cursor, of the header or of the query; a view that names
+    no channels opens none, whatever the browser names."""
     def view(handler):
-        channels = USERS.get(handler.headers.get("Cookie"))
-        if not channels:
+        cookie = handler.headers.get("Cookie")
+        if cookie not in USERS:
             return answer(handler, 403)
         query = urllib.parse.urlsplit(handler.path).query
-        return answer(handler, 200, X_Accel_Redirect="/_sse/?" + query, X_SSE_Channels=channels,
-                      Content_Type="text/event-stream")
+        named = {"X_SSE_Channels": USERS[cookie]} if USERS[cookie] else {}
+        return answer(handler, 200, X_Accel_Redirect="/_sse/?" + query, Content_Type="text/event-stream", **named)
 
     upstream.answers["/my/stream"] = view
-    check_accel_redirect(redis, front("nginx-accel-redirect.conf", "/my/stream"), loop, {"Cookie": "token=of-tug"},
-                         "user-7")
+    server = front("nginx-accel-redirect.conf", "/my/stream")
+    check_accel_redirect(redis, server, loop, {"Cookie": "token=of-tug"}, "user-7")
+    of_nobody = {"Cookie": "token=of-nobody", "X-SSE-Channels": "all"}
+    assert loop.fetch(server, headers=of_nobody).status == loop.fetch(server, "all", headers=of_nobody).status == 403
+    fcgi_sse.expect_log("SSE_CHANNELS is set but empty")
 
 
 def check_accel_redirect(redis, server, loop, headers, own):

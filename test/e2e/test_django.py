@@ -152,6 +152,10 @@ def test_on_commit(redis, django, caplog):
     with pytest.raises(RuntimeError), transaction.atomic():
         send_event_on_commit("m", "never")
         raise RuntimeError
+    with transaction.atomic():
+        with pytest.raises(RuntimeError), transaction.atomic():
+            send_event_on_commit("m", "nor this")
+            raise RuntimeError
     assert len(published(redis)) == 1
     redis.stop()
     send_event_on_commit("m", "lost")
@@ -247,6 +251,8 @@ def test_checks(django):
         assert ids() == {"fcgi_sse.W001"}
     with django(MIDDLEWARE=[*others, ours]):
         assert ids() == {"fcgi_sse.E001"}
+    with django(MIDDLEWARE=[ours]):  # the site has sessions of its own
+        assert ids() == set()
     with django(FCGI_SSE_CHANNELS="nowhere.to.be.found"):
         assert ids() == {"fcgi_sse.E002"}
     for bad in ("localhost:6379", "redis://h/one"):
@@ -265,6 +271,8 @@ def test_body_attributes(redis, django, caplog):
         return template.render({}, RequestFactory().get("/"))
 
     assert render() == '<body sse-data="/sse/" data-last-event-id="0">'
+    assert engines["django"].from_string("{% load sse %}{% sse_body_attrs %}").render() == (
+        'sse-data="/sse/" data-last-event-id="0"'), "without a request"
     id_ = send_event("m", "x")
     assert fcgi_sse.current_id() == id_
     assert render() == '<body sse-data="/sse/" data-last-event-id="%d">' % id_

@@ -1,193 +1,25 @@
 # SPDX-License-Identifier: ISC
-"""contrib/django: what ends streams - users who change, late requests, pages that
-fail, and a Redis that was away.  Django runs in this process, Redis is real."""
+"""contrib/django: what ends streams, and what does not bring them back - late requests,
+requests in flight, pages that fail.  Django runs in this process, Redis is real."""
 import importlib
 import time
+import types
 
 import pytest
 
 import django_pages
-from django_pages import calls, listen, site, view  # noqa: F401
-from django_site import ENGINES, django, new_user, records  # noqa: F401
+from django_pages import calls, change_password, deactivate, delete, listen, mark_of, rename, site, view  # noqa: F401
+from django_site import django, new_user, records  # noqa: F401
 from processes import wait_until
 
 import fcgi_sse
 from django.conf import settings as dj_settings
 from django.contrib import auth
-from django.core import serializers
-from django.core.management import call_command
-from django.db import IntegrityError, transaction
-from django.db.models.signals import post_save
+from django.core import signing
 from django.http import HttpResponse
 from django.test import RequestFactory
 from django.urls import clear_url_caches, path
-from fcgi_sse import sessions
-
-
-def mark_of(do):
-    """The key that says for a minute that a session is over."""
-    return do.key.replace("sse:session:", "sse:over:")
-
-
-def test_deactivated_and_deleted(redis, site):
-    """A user who is deactivated or deleted loses all streams at once, and gets none back."""
-    browser = site("db")
-    for end in ("deactivate", "delete"):
-        user, do, other = new_user(), browser(), browser()
-        bystander = browser()
-        bystander("login", user=new_user().username)
-        do("login", user=user.username)
-        other("login", user=user.username)
-        heard = listen(redis, other.key)
-        if end == "delete":
-            user.delete()
-        else:
-            user.is_active = False
-            user.save()
-        assert redis.client.exists(do.key, other.key) == 0 and redis.client.exists(bystander.key)
-        assert wait_until(lambda: heard.get_message())
-        heard.close()
-        sessions.recent.forget()
-        do("visit")
-        other("visit")
-        assert redis.client.exists(do.key, other.key) == 0
-        bystander("logout")
-
-
-def test_rolled_back(redis, site):
-    """A deactivation that is rolled back ends nothing."""
-    user, do = new_user(), site("db")()
-    do("login", user=user.username)
-    with pytest.raises(RuntimeError), transaction.atomic():
-        user.is_active = False
-        user.save()
-        raise RuntimeError
-    assert redis.client.exists(do.key)
-
-
-@pytest.mark.parametrize("engine", ENGINES)
-def test_password_change(redis, site, engine):
-    """A new password ends the streams of the other sessions at once; the one that changed it goes on."""
-    browser = site(engine)
-    user, do, other = new_user(), browser(), browser()
-    do("login", user=user.username)
-    other("login", user=user.username)
-    heard = listen(redis, other.key)
-    do("password", keep="")
-    assert wait_until(heard.get_message)
-    heard.close()
-    assert redis.client.exists(do.key) and not redis.client.exists(other.key) and len(records(redis)) == 1
-    sessions.recent.forget()
-    assert other("visit").content == b""
-    assert len(records(redis)) == 1
-    do("password")  # and without update_session_auth_hash this one ends, too
-    assert records(redis) == []
-    do("visit")
-    assert records(redis) == []
-
-
-def test_renamed(redis, site):
-    """A new user name: the channel of the old one is lost at once, the next page gives the new one."""
-    user, do = new_user(), site("db")()
-    do("login", user=user.username)
-    user.username = "renamed"
-    user.save()
-    assert records(redis) == []
-    do("visit")
-    sessions.recent.forget()
-    do("visit")
-    assert records(redis) == [("renamed", ["renamed", "all"])]
-
-
-@pytest.fixture
-def first_receiver():
-    """first_receiver(f): f hears the user's post_save before the package does."""
-    from django.contrib.auth import get_user_model
-    before = post_save.receivers[:]
-
-    def connect(receiver):
-        post_save.connect(receiver, sender=get_user_model(), weak=False)
-        post_save.receivers = post_save.receivers[-1:] + before
-        post_save.sender_receivers_cache.clear()
-
-    yield connect
-    post_save.receivers = before
-    post_save.sender_receivers_cache.clear()
-
-
-def save_again(instance, **_):
-    """A receiver that saves the user once more, well and in vain."""
-    if not instance.__dict__.setdefault("saved_again"):
-        instance.saved_again = True
-        instance.save()
-        with pytest.raises(IntegrityError), transaction.atomic():
-            instance.save(force_insert=True)
-
-
-@pytest.mark.parametrize("change", ["deactivate", "change_password", "rename"])
-def test_saved_again_in_a_receiver(redis, site, first_receiver, change):
-    """Another receiver that saves the user once more, even in vain, hides no change."""
-    user, do = new_user(), site("db")()
-    do("login", user=user.username)
-    first_receiver(save_again)
-    globals()[change](user)
-    assert user.saved_again and records(redis) == []
-
-
-def test_failed_save(redis, site, monkeypatch):
-    """What was before a save that failed is forgotten: it neither hides a change nor makes one."""
-    from django.contrib.auth import get_user_model
-    users = get_user_model().objects
-    for is_active in False, True:
-        do, user, taken = site("db")(), new_user(), new_user().username
-        users.filter(pk=user.pk).update(is_active=is_active)
-        name, user.username = user.username, taken
-        with pytest.raises(IntegrityError), transaction.atomic():
-            user.save()
-        users.filter(pk=user.pk).update(is_active=True, password="another")
-        user.refresh_from_db()
-        do("login", user=name)
-        user.save()
-        assert redis.client.exists(do.key)
-        user.is_active = False
-        user.save()
-        assert not redis.client.exists(do.key)
-
-
-@pytest.mark.parametrize("how", ["new", "loaddata"])
-def test_saved_over(redis, site, folder, how):
-    """A user who is saved anew under the same primary key, or loaded from a fixture, is a change like any other."""
-    from django.contrib.auth import get_user_model
-    user, do, other = new_user(), site("db")(), site("db")()
-    do("login", user=user.username)
-    other("login", user=new_user().username)
-    user.is_active = False
-    if how == "loaddata":
-        call_command("loaddata", folder.write("users.json", serializers.serialize("json", [user])), verbosity=0)
-    else:
-        get_user_model()(pk=user.pk, username=user.username, password=user.password, is_active=False).save()
-    assert not redis.client.exists(do.key) and redis.client.exists(other.key)
-    call_command("loaddata", folder.write("users.json", serializers.serialize("json", get_user_model().objects.all())),
-                 verbosity=0)
-    assert redis.client.exists(other.key), "nothing has changed"
-
-
-def test_update_behind_the_signals(redis, site):
-    """QuerySet.update() sends no signal: the next request ends the record, or end_streams() at once."""
-    from django.contrib.auth import get_user_model
-    browser = site("db")
-    user, do, other = new_user(), browser(), browser()
-    do("login", user=user.username)
-    other("login", user=user.username)
-    get_user_model().objects.filter(pk=user.pk).update(is_active=False)
-    do("visit")
-    assert not redis.client.exists(do.key) and redis.client.exists(other.key, mark_of(do)) == 2
-    fcgi_sse.end_streams(user)
-    assert not redis.client.exists(other.key)
-    do = browser()
-    do("login", user=new_user().username)
-    fcgi_sse.end_session(do.cookie)
-    assert records(redis) == []
+from fcgi_sse import middleware, sessions
 
 
 def test_a_late_request_does_not_revive(redis, site):
@@ -209,6 +41,46 @@ def test_a_late_request_does_not_revive(redis, site):
     redis.client.flushall()  # the mark is gone: so long a request must not write either
     sessions.follow(request, HttpResponse(), started - 31)
     assert records(redis) == []
+
+
+def test_the_order_of_an_end(redis, site):
+    """First the marks, then the records go, then the word: who hears it finds no record, and none is written between."""
+    browser = site("db")
+    user, keys = new_user(), []
+    for _ in range(2):
+        do = browser()
+        do("login", user=user.username)
+        keys.append(do.key)
+    redis.client.ping()
+    with redis.client.monitor() as monitor:
+        fcgi_sse.end_streams(user)
+        words = []
+        while len(words) < 6:
+            word, key, *_ = monitor.next_command()["command"].split()
+            if word in ("SET", "DEL", "PUBLISH"):
+                words.append((word, key))
+    assert [word for word, _ in words] == ["SET"] * 2 + ["DEL"] * 2 + ["PUBLISH"] * 2
+    assert {key for word, key in words if word != "SET"} == set(keys)
+
+
+def test_login_again_within_the_second(redis, site, monkeypatch):
+    """signed_cookies: a login that gets the very cookie that was logged out a moment ago is a login."""
+    do, user, moment = site("signed_cookies")(), new_user(), time.time()
+    monkeypatch.setattr(signing.time, "time", lambda: moment)
+    do("login", user=user.username)
+    key = do.key
+    do("logout")
+    assert records(redis) == []
+    do("login", user=user.username)
+    assert do.key == key and len(records(redis)) == 1
+
+
+def test_slow_login(redis, site, monkeypatch):
+    """A login that takes longer than a mark can tell of has its record: nobody can have ended its new session."""
+    monkeypatch.setattr(middleware, "time", types.SimpleNamespace(monotonic=lambda: time.monotonic() - 31))
+    do = site("db")()
+    do("login", user=new_user().username)
+    assert redis.client.exists(do.key)
 
 
 @pytest.mark.parametrize("known", [True, False])
@@ -244,25 +116,6 @@ def behind_the_user(request):
     while BEHIND:
         BEHIND.pop()(request.user)
     return ["all", "staff"] if is_staff else ["all"]
-
-
-def deactivate(user):
-    user.is_active = False
-    user.save()
-
-
-def delete(user):
-    user.delete()
-
-
-def change_password(user):
-    user.set_password("x")
-    user.save()
-
-
-def rename(user):
-    user.username = "renamed"
-    user.save()
 
 
 def take_a_right(user):
@@ -335,3 +188,20 @@ def test_logout_while_redis_is_full(redis, site):
         redis.client.config_set("maxmemory", "0")
     assert not redis.client.exists(key)
     wait_until(heard.get_message, 5, "the word of it")
+
+
+@pytest.mark.parametrize("engine", ["db", "signed_cookies"])
+def test_no_record_that_nobody_finds(redis, site, engine):
+    """Where the set of a user, or of a login, is something else, no record is written that end_streams() or a logout
+    would not find."""
+    do, user = site(engine)(), new_user()
+    do("cart")
+    redis.client.set("sse:user:%s" % user.pk, "no set")
+    assert do("login", user=user.username).status_code == 200 and records(redis) == []
+    redis.client.flushall()
+    if engine == "signed_cookies":
+        do("visit")
+        [login] = redis.client.keys("sse:login:*")
+        redis.client.set(login, "no set")
+        before = records(redis)
+        assert do("cart").status_code == 200 and records(redis) == before

@@ -288,23 +288,6 @@ def test_refused_record(redis, site, caplog):
     assert len(records(redis)) == 1
 
 
-@pytest.mark.parametrize("engine", ["db", "signed_cookies"])
-def test_no_record_that_nobody_finds(redis, site, engine):
-    """Where the set of a user, or of a login, is something else, no record is written that end_streams() or a logout
-    would not find."""
-    do, user = site(engine)(), new_user()
-    do("cart")
-    redis.client.set("sse:user:%s" % user.pk, "no set")
-    assert do("login", user=user.username).status_code == 200 and records(redis) == []
-    redis.client.flushall()
-    if engine == "signed_cookies":
-        do("visit")
-        [login] = redis.client.keys("sse:login:*")
-        redis.client.set(login, "no set")
-        before = records(redis)
-        assert do("cart").status_code == 200 and records(redis) == before
-
-
 def test_fail_over(redis, site, caplog, monkeypatch):
     """A Redis that has become a replica counts as away: what ended meanwhile is ended on the new master."""
     monkeypatch.setattr(redis_link, "RETRY_S", 0.1)

@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: ISC
-"""contrib/django: the record of a session follows its login, its key, its expiry and
-its channels.  Django runs in this process, Redis is real."""
-import asyncio
+"""contrib/django: the record of a session follows its login, its key and its expiry.
+Django runs in this process, Redis is real."""
 import datetime
 import importlib
-import logging
 import time
 
 import pytest
@@ -18,7 +16,6 @@ from django.core import signing
 from django.http import HttpResponse
 from django.template import engines
 from django.test import RequestFactory
-from django.utils.translation import gettext_lazy
 from fcgi_sse import records as record_module
 from fcgi_sse import sessions
 
@@ -122,55 +119,6 @@ def test_signed_cookies_leave_the_sets(redis, site):
     redis.client.zrem(login, do.key.rpartition(":")[2])
     do("cart")
     assert redis.client.zcard(login) == 2
-
-
-def cart_channels(request):
-    return staff_channels(request) + (["cart"] if "cart" in request.session else [])
-
-
-def test_signed_cookies_change_channels(redis, site):
-    """signed_cookies: other channels reach the streams of all values of the cookie, in this login only, and a late
-    request that came with an older value takes nothing back."""
-    browser = site("signed_cookies", FCGI_SSE_CHANNELS=cart_channels)
-    do, other, user = browser(), browser(), new_user()
-    do("login", user=user.username)
-    first, cookies = do.key, do.client.cookies.copy()
-    other("expire", s=999)  # else, within the second, it is the first cookie again
-    other("login", user=user.username)
-    all_of = lambda: sorted(channels for _, channels in records(redis))  # noqa: E731
-    heard = listen(redis, first)
-    do("cart")
-    second = do.key
-    assert all_of() == [["all"], ["all", "cart"], ["all", "cart"]] and wait_until(heard.get_message)
-    assert redis.client.mget(first) == redis.client.mget(second) and redis.client.ttl(first) <= record_module.OLDER_S
-    do("cart")
-    user.is_staff = True
-    user.save()
-    before = [redis.client.ttl(key) for key in (first, second, do.key)]
-    do("visit")
-    assert all_of() == [["all"], *[["all", "staff", "cart"]] * 3] and wait_until(heard.get_message)
-    after = [redis.client.ttl(key) for key in (first, second, do.key)]
-    assert all(0 <= b - a <= 2 for b, a in zip(before, after))
-    heard.close()
-    do.client.cookies = cookies
-    do("visit")
-    assert all_of() == [["all"], *[["all", "staff", "cart"]] * 3]
-    do("expire", s=5000)
-    assert all_of() == [["all"], *[["all", "staff"]] * 4], "until it saves: the browser has its cookie from now on"
-
-
-def test_signed_cookie_comes_back(redis, site, monkeypatch):
-    """signed_cookies: a value that the browser has again, within the second, is no older one."""
-    do, user = site("signed_cookies", FCGI_SSE_CHANNELS=staff_channels)(), new_user()
-    moment = time.time()
-    monkeypatch.setattr(signing.time, "time", lambda: moment)
-    do("login", user=user.username)
-    keys = [do("expire", s=s) and do.key for s in (999, 500, 999)]
-    assert keys[0] == keys[2] != keys[1]
-    user.is_staff = True
-    user.save()
-    do("visit")
-    assert records(redis) == [(user.username, ["all", "staff"])] * 3
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -299,32 +247,6 @@ def test_the_tag_notices_a_loss(redis, site, django):
     assert len(records(redis)) == 1
 
 
-@pytest.mark.parametrize("page, seconds", [("tag", 0), ("visit", 61)])
-def test_rights_taken_away_elsewhere(redis, site, monkeypatch, page, seconds):
-    """Channels that another process gave, and that are taken away again, go with the next page that has the template tag,
-    and a minute later with any request: what this process wrote last says nothing of Redis."""
-    do, user = site("db", FCGI_SSE_CHANNELS=staff_channels)(), new_user()
-    do("login", user=user.username)
-    here = list(sessions.recent.of.items())
-    user.is_staff = True
-    user.save()
-    sessions.recent.forget()  # another process
-    do("visit")
-    assert records(redis) == [(user.username, ["all", "staff"])]
-    user.is_staff = False
-    user.save()
-    sessions.recent.forget()
-    sessions.recent.of.update(here)
-    moment = time.monotonic() + seconds
-    monkeypatch.setattr(sessions.time, "monotonic", lambda: moment)
-    do(page)
-    assert records(redis) == [(user.username, ["all"])]
-
-
-def staff_channels(request):
-    return ["all", "staff"] if request.user.is_staff else ["all"]
-
-
 @pytest.mark.parametrize("name", ["J\u00f6rg", "anna"])
 def test_the_tag_costs_one_call(site, calls, name):
     """A page with the template tag asks Redis once, whether its session has a record, has none, or there is no session."""
@@ -339,89 +261,6 @@ def test_the_tag_costs_one_call(site, calls, name):
         for _ in range(3):
             one("tag")
         assert calls() == 3
-
-
-CHANNELS = []
-
-
-def channels(request):
-    return [c.replace("USER", "user-%d" % request.user.pk) for c in CHANNELS]
-
-
-def test_channels_of_a_setting(redis, site, caplog):
-    """FCGI_SSE_CHANNELS decides the channels; a change is in Redis with the next request; none: no record."""
-    do, user = site("db", FCGI_SSE_CHANNELS=__name__ + ".channels")(), new_user()
-    CHANNELS[:] = ["USER", "all", "all"]
-    do("login", user=user.username)
-    assert records(redis) == [(user.username, ["user-%d" % user.pk, "all"])]
-    heard, before = listen(redis, do.key), redis.client.ttl(do.key)
-    CHANNELS.append("staff")
-    do("visit")
-    assert records(redis) == [(user.username, ["user-%d" % user.pk, "all", "staff"])]
-    assert wait_until(lambda: heard.get_message()) and redis.client.ttl(do.key) <= before
-    heard.close()
-    CHANNELS[:] = []
-    do("visit")
-    assert records(redis) == []
-    CHANNELS[:] = [{}.__class__]  # a bug in it fails no page and gives no channel
-    for _ in range(3):
-        assert do("visit").status_code == 200 and records(redis) == []
-    [told] = caplog.records
-    assert "FCGI_SSE_CHANNELS failed" in told.message and told.exc_info and told.levelno == logging.ERROR
-
-
-@pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("none", [[], [None]])
-def test_no_channels_for_a_moment(redis, site, engine, none):
-    """A session whose rule has no channels, or failed, is not over: the next request that has some has a record."""
-    do, user = site(engine, FCGI_SSE_CHANNELS=__name__ + ".channels", SESSION_COOKIE_AGE=1000)(), new_user()
-    CHANNELS[:] = ["room-1"]
-    do("login", user=user.username)
-    do("cart")
-    heard = listen(redis, do.key)
-    CHANNELS[:] = none
-    do("visit")
-    assert records(redis) == [] and wait_until(heard.get_message)
-    heard.close()
-    CHANNELS[:] = ["room-2"]
-    do("visit")
-    assert records(redis) == [(user.username, ["room-2"])] and 990 < redis.client.ttl(do.key) <= 1000
-
-
-@pytest.mark.parametrize("wrong", ["all", gettext_lazy("all"), b"all", None, 3, [3], [b"\xff"]])
-def test_channels_that_are_no_list(redis, site, caplog, wrong):
-    """A rule that answers with a text has no channel of each letter: it is a bug, and the log says so."""
-    do = site("db", FCGI_SSE_CHANNELS=lambda request: wrong)()
-    assert do("login", user=new_user().username).status_code == 200
-    assert records(redis) == [] and len(caplog.records) == 1
-
-
-@pytest.mark.parametrize("rule", [set("abcdefgh"), tuple("abcdefgh"), [gettext_lazy("a"), b"b", *"cdefgh"]])
-def test_channels_in_what_holds_them(redis, site, rule):
-    """A rule may answer with anything that holds texts; a set has one order, whatever Python's is."""
-    do, user = site("db", FCGI_SSE_CHANNELS=lambda request: rule)(), new_user()
-    do("login", user=user.username)
-    assert records(redis) == [(user.username, list("abcdefgh"))]
-
-
-def test_user_names(redis, site, caplog):
-    """A user name that is no channel's name gives no channel of its own, and one warning."""
-    do = site("db")()
-    good = new_user("jörg@x.y+z-w")
-    do("login", user=good.username)
-    assert records(redis) == [(good.username, [good.username, "all"])]
-    do("logout")
-    for name in ("a,b", "sse:event", "a b", "__x"):
-        bad = new_user(name)
-        caplog.clear()
-        do("login", user=name)
-        do("visit")
-        sessions.recent.forget()
-        do("visit")
-        assert records(redis) == [(name, ["all"])]
-        assert len(caplog.records) == 1 and caplog.records[0].levelno == logging.WARNING
-        do("logout")
-        bad.delete()
 
 
 def test_token_of_another_user(redis, site):
@@ -440,20 +279,3 @@ def test_token_of_another_user(redis, site):
     sessions.recent.forget()
     sessions.follow(request, HttpResponse(), time.monotonic())
     assert not hasattr(request, "user"), "nor is there one where no middleware set it"
-
-
-@pytest.mark.parametrize("engine", ["db", "signed_cookies"])
-def test_asgi(redis, site, engine):
-    """The same under ASGI: login, logout."""
-    from django.test import AsyncClient
-    user = new_user()
-    site(engine)
-
-    async def visit():
-        client = AsyncClient()
-        await client.get("/?do=login&user=" + user.username)
-        there = records(redis)
-        await client.get("/?do=logout")
-        return there
-
-    assert asyncio.run(visit()) == [(user.username, [user.username, "all"])] and records(redis) == []
