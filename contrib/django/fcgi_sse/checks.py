@@ -44,6 +44,6 @@ def check_settings(app_configs, **_):
     else:
         prefix = conf.prefix()
         if not isinstance(prefix, str) or not PREFIX.fullmatch(prefix) or len(prefix.encode()) > 64:
-            found.append(Error("FCGI_SSE_PREFIX: fcgi-sse does not take %r" % (prefix,), hint="1 to 64 bytes, no blank and "
-                               "none of * ? [ ] , \\", id="fcgi_sse.E004"))
+            found.append(Error("FCGI_SSE_PREFIX: fcgi-sse does not take %r" % (prefix,),
+                               hint="1 to 64 bytes, no blank and none of * ? [ ] , \\", id="fcgi_sse.E004"))
     return found

@@ -128,7 +128,8 @@ def wanted_record(request, again=False):
         channels = _channels(request)
     except Exception as err:
         # what the user may read is not known: nothing
-        _log_once(logging.ERROR, "FCGI_SSE_CHANNELS failed; while it does, sessions have no channels: %r", err, exc_info=True)
+        _log_once(logging.ERROR, "FCGI_SSE_CHANNELS failed; while it does, sessions have no channels: %r", err,
+                  exc_info=True)
         channels = []
     finally:
         # middleware above may look at it, and at whether there is one
@@ -235,8 +236,8 @@ def _follow(request, response, started):
     if _write(session, name, new, pk, record, older, known, now, is_due, was_sent, old != new, started) == "WRITTEN":
         # Who was deactivated, or lost a right, behind this request's look at the user
         # had no record yet that could be found: so one more look, behind the record.
-        pk, now_wanted = wanted_record(request, again=True)
-        if now_wanted is None or now_wanted["user"] != record["user"] or {*now_wanted["channels"]} != {*record["channels"]}:
+        pk, anew = wanted_record(request, again=True)
+        if anew is None or anew["user"] != record["user"] or {*anew["channels"]} != {*record["channels"]}:
             recent.forget(name)
             records.end(name, is_over=pk is None)
 
