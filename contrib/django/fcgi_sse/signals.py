@@ -2,7 +2,6 @@
 """A user who is deactivated, deleted or renamed, or has a new password: the
 streams of all of that user's sessions end when it is committed."""
 import functools
-import sys
 
 from django.apps import apps
 from django.contrib.auth import get_user_model
@@ -19,28 +18,19 @@ def _watched(sender, raw):
     return [name for name in ("password", "is_active", model.USERNAME_FIELD) if name in names]
 
 
-def _depth():
-    """How deep this call is nested: as deep in post_save as in pre_save of the
-    same save(), and deeper in another one that a receiver calls between the two."""
-    depth, frame = 0, sys._getframe()
-    while frame is not None:
-        depth, frame = depth + 1, frame.f_back
-    return depth
-
-
 def _before(sender, instance, raw, using, update_fields, **_):
     fields = [f for f in _watched(sender, raw) if update_fields is None or f in update_fields]
     before = None
     if fields and instance.pk is not None:  # one that is new may take a row's place: User(pk=1, ...).save(), loaddata
         before = sender._base_manager.using(using).filter(pk=instance.pk).values(*fields).first()
-    # Not a stack: what a save() that failed leaves behind is never looked at again,
-    # and the next one of its depth takes its place.
-    instance.__dict__.setdefault("_fcgi_sse_before", {})[_depth()] = before or {}
+    instance.__dict__.setdefault("_fcgi_sse_before", []).append(before or {})
 
 
 def _after(sender, instance, using, **_):
-    before = instance.__dict__.get("_fcgi_sse_before", {}).pop(_depth(), {})
-    changed = {name for name, value in before.items() if name in instance.__dict__ and getattr(instance, name) != value}
+    # All that was noted since the last one: of this save(), of the one around it, whose
+    # receivers called it, and of one that failed.  So none hides the change of another.
+    changed = {name for before in instance.__dict__.pop("_fcgi_sse_before", []) for name, value in before.items()
+               if name in instance.__dict__ and getattr(instance, name) != value}
     if not changed or changed == {"is_active"} and instance.is_active:
         return
     # a new name leaves the sessions good: their next request writes it
