@@ -4,9 +4,8 @@
  *
  *	<body sse-data="/sse/?channels=all,foo" sse-events="price,alert">
  *
- * The element gets sse:open, sse:error, sse:TYPE, sse:reset, sse:end, and with
- * jQuery sse.open …; without an element: SSE.connect(url, options).  README.md
- * has it all, ARCHITECTURE.md how tabs share a stream.  ES5, no dependency.
+ * README.md says what that gives, ARCHITECTURE.md how tabs share a stream.
+ * ES5, no dependency.
  */
 (function (window, document) {
 	"use strict";
@@ -17,6 +16,7 @@
 	var CLOSED = 2; // EventSource.CLOSED, which a polyfill may lack
 	var RETRY_MOST_MS = 30000;
 	var SILENCE = 2.5; // heartbeat intervals
+	var SILENCE_MOST = 40;
 	var CONNECT_MS = 60000;
 	var ANSWER_MS = 5000; // a leader that says nothing for so long is ill
 	var IDS_KEPT = 4096;
@@ -30,9 +30,9 @@
 		document.querySelector('script[src*="sse.js"]');
 	var folder = script ? script.src.replace(/[^\/]*([?#].*)?$/, "") : "";
 
-	function parse(text) {
+	function attempt(f, text) {
 		try {
-			return JSON.parse(text);
+			return f(text);
 		} catch (e) {
 			return text;
 		}
@@ -89,12 +89,12 @@
 	 * Keeps a stream open from position at on.  tell() hears of everything:
 	 * {k: "open"}, {k: "error", data}, {k: "end", text}, and, with the
 	 * position behind it (at), {k: "event", id, name, text},
-	 * {k: "reset", text, from, clock, reason}, {k: "beat", seconds}.  After an end, or an error
-	 * without retry, the listener closes it.
+	 * {k: "reset", text, from, clock, reason}, {k: "beat", interval}.  After
+	 * an end, or an error without retry, the listener closes it.
 	 */
-	function Connection(url, options, at, tell) {
-		var self = { at: at, close: close };
-		var source, timer, interval = 0, failures = 0, last, isOver;
+	function Connection(url, names, options, at, tell) {
+		var source, timer, interval = 0, patience = SILENCE, beats;
+		var failures = 0, last, isOver;
 
 		function later(ms, f) {
 			clearTimeout(timer);
@@ -108,9 +108,14 @@
 				source.close();
 		}
 
-		function fail(status) {
+		function tellError(retry, status) {
+			tell({ k: "error",
+				data: { status: status || 0, retry: retry } });
+		}
+
+		function fail(status) { // none: it was silent
 			var retry = status !== 204 &&
-				(status < 400 || status > 499);
+				!(status > 399 && status < 500);
 			var ms = Math.min(RETRY_MOST_MS, (options.retry || 1000) *
 				Math.pow(2, failures++));
 
@@ -121,7 +126,7 @@
 				later(ms * (0.5 + Math.random() / 2), open);
 			else
 				close();
-			tell({ k: "error", data: { status: status, retry: retry } });
+			tellError(retry, status);
 		}
 
 		// EventSource hides the status that made it give up.
@@ -130,7 +135,7 @@
 
 			clearTimeout(timer);
 			xhr.open("HEAD", address());
-			xhr.withCredentials = !!options.credentials;
+			xhr.withCredentials = options.credentials;
 			xhr.timeout = 10000;
 			xhr.onloadend = function () {
 				fail(xhr.status);
@@ -140,82 +145,85 @@
 
 		// lastEventId: the name by which the polyfill replaces it.
 		function address() {
-			return self.at === "" ? url :
-				withParameter(url, "lastEventId", self.at);
+			return at === "" ? url :
+				withParameter(url, "lastEventId", at);
 		}
 
-		// The longest silence from now on; without heartbeats any is
-		// normal (another server, a proxy that buffers).
-		function watch(ms) {
-			if (interval && !isOver)
-				later(ms, function () {
-					fail(0);
+		// Something came.  Without heartbeats any silence is normal
+		// (another server, a proxy that buffers).
+		function watch() {
+			clearTimeout(timer);
+			if (interval)
+				later(patience * interval, function () {
+					// It may be a big event on a slow line.
+					patience = Math.min(SILENCE_MOST, 2 * patience);
+					fail();
 				});
 		}
 
 		// Moves the position.  Returns the message's id, "" if it has
 		// none: EventSource then repeats the last one.
-		function read(e) {
+		function read(e, isFirstBeat) {
 			var id = e.lastEventId || "";
 			var own = id === last ? "" : id;
 
 			last = id;
 			// A late record has an older id, and the server goes on
 			// from the newest.
-			if (id !== "" && isAfter(id, self.at))
-				self.at = id;
+			if (id !== "" && isAfter(id, at))
+				at = id;
 			failures = 0;
-			watch(SILENCE * interval);
+			if (!isFirstBeat) // what was too slow comes behind it
+				patience = SILENCE;
+			watch();
 			return own;
 		}
 
 		function onMessage(e) {
-			tell({ k: "event", id: read(e), name: e.type,
-				text: e.data, at: self.at });
+			tell({ k: "event", id: read(e), name: e.type, text: e.data,
+				at: at });
 		}
 
-		var listeners = {
-			"stream-heartbeat": function (e) {
-				interval = 1000 * e.data || 0;
-				read(e);
-				tell({ k: "beat", seconds: interval / 1000,
-					at: self.at });
-			},
-			"stream-reset": function (e) {
-				var data = parse(e.data) || {}, from = self.at;
+		var listeners = {};
 
-				read(e);
-				// Replay starts at the id that came before this,
-				// or, if the store went back, at its beginning.
-				self.at = data.id && isAfter(last, data.id) ?
-					"0" : last;
-				tell({ k: "reset", text: e.data, at: self.at,
-					from: from, clock: data.id,
-					reason: data.reason });
-			},
-			"stream-end": function (e) {
-				close();
-				tell({ k: "end", text: e.data });
-			},
-			// Messages published under these two names arrive here
-			// too; they have data.
-			open: function (e) {
-				if (e.data !== undefined)
-					return onMessage(e);
-				watch(SILENCE * interval);
-				tell({ k: "open" });
-			},
-			error: function (e) {
-				if (e.data !== undefined)
-					return onMessage(e);
-				if (source.readyState === CLOSED)
-					return ask();
-				watch(Math.max(CONNECT_MS, SILENCE * interval));
-				tell({ k: "error", data: { status: 0, retry: true } });
-			}
+		listeners["stream-heartbeat"] = function (e) {
+			interval = 1000 * e.data || 0;
+			read(e, !beats++);
+			tell({ k: "beat", interval: interval, at: at });
+		};
+		listeners["stream-reset"] = function (e) {
+			var data = attempt(JSON.parse, e.data) || {}, from = at;
+
+			read(e);
+			// Replay starts at the id that came before this, or, if
+			// the store went back, at its beginning.
+			at = data.id && isAfter(last, data.id) ? "0" : last;
+			tell({ k: "reset", text: e.data, at: at, from: from,
+				clock: data.id, reason: data.reason });
+		};
+		listeners["stream-end"] = function (e) {
+			close();
+			tell({ k: "end", text: e.data });
+		};
+		// Messages published under these two names arrive here, too;
+		// they have data.
+		listeners.open = function (e) {
+			if (e.data !== undefined)
+				return onMessage(e);
+			beats = 0;
+			watch();
+			tell({ k: "open" });
+		};
+		listeners.error = function (e) {
+			if (e.data !== undefined)
+				return onMessage(e);
+			if (source.readyState === CLOSED)
+				return ask();
+			later(CONNECT_MS, fail);
+			tellError(true);
 		};
 
-		options.names.forEach(function (name) {
+		names.forEach(function (name) {
 			if (!listeners.hasOwnProperty(name))
 				listeners[name] = onMessage;
 		});
@@ -227,11 +235,10 @@
 				return;
 			if (!window.EventSource) {
 				close();
-				return tell({ k: "error",
-					data: { status: 0, retry: false } });
+				return tellError(false);
 			}
 			es = source = new window.EventSource(address(),
-				{ withCredentials: !!options.credentials });
+				{ withCredentials: options.credentials });
 			last = "";
 			Object.keys(listeners).forEach(function (name) {
 				es.addEventListener(name, function (e) {
@@ -239,30 +246,30 @@
 						listeners[name](e);
 				});
 			});
-			watch(CONNECT_MS);
+			later(CONNECT_MS, fail);
 		}
 
 		whenReady(open);
-		return self;
+		return { close: close };
 	}
 
 	// --- one connection for all tabs
 
 	/*
 	 * The tab that holds the lock leads: it has the connection and repeats
-	 * all that it hears to the others.  "hello" says where it stands.  A tab
-	 * that is behind catches up over a connection of its own, and keeps what
-	 * the leader says until then; what it has had already it drops by id.
+	 * all that it hears.  One that is behind catches up over a connection of
+	 * its own, and keeps what the leader says until then; what it has had
+	 * already it drops by id.
 	 */
 	function Shared(key, connect, start, asksForPast, deliver) {
 		var channel = new window.BroadcastChannel(key);
-		var me = String(Math.random());
+		var me = Math.random();
 		var at = /^\d+$/.test(start) ? start : "";
 		var floor = at; // at or below: not ours, or had
 		var seen = Object.create(null), ids = [];
-		var connection = null, release = null; // we lead
-		var own = null, target, kept, isReady = false; // we follow
-		var isOpen = false, isOver = false, timer, interval = 0;
+		var connection, release; // we lead
+		var own, target, kept, isReady; // we follow
+		var isOpen, isOver, timer, interval = 0;
 		var term = 0; // which leader's: when it took the lead
 
 		function take(m) {
@@ -294,7 +301,7 @@
 			if (m.at && isAfter(m.at, at))
 				at = m.at;
 			if (m.k === "beat") {
-				interval = 1000 * m.seconds;
+				interval = m.interval;
 				floor = floor || at;
 			}
 			deliver(m);
@@ -308,7 +315,6 @@
 		function stop(c) {
 			if (c)
 				c.close();
-			return null;
 		}
 
 		// --- leading
@@ -335,8 +341,9 @@
 			});
 		}
 
-		function request(options) {
-			window.navigator.locks.request(key, options, function () {
+		function request(steal) {
+			window.navigator.locks.request(key, { steal: !!steal },
+				function () {
 				if (isOver || release)
 					return;
 				return new Promise(function (resolve) {
@@ -354,7 +361,7 @@
 				release = null;
 				connection = stop(connection);
 				isReady = false;
-				request({});
+				request();
 				ask();
 			});
 		}
@@ -368,7 +375,7 @@
 				return;
 			say({ k: "want", me: me });
 			clearTimeout(timer);
-			timer = setTimeout(request, ANSWER_MS, { steal: true });
+			timer = setTimeout(request, ANSWER_MS, true);
 		}
 
 		// Are we where the leader is, or ahead?
@@ -471,7 +478,7 @@
 		}
 
 		document.addEventListener("visibilitychange", onVisible);
-		request({});
+		request();
 		ask();
 		return {
 			close: function (hasEnded) {
@@ -499,15 +506,14 @@
 	}
 
 	function Stream(url, options) {
-		var self = this, handlers = {}, element = options.element;
-		var start = options.lastEventId, key, connection;
-		var settings = { credentials: options.credentials,
-			retry: options.retry };
+		var self = this, element = options.element;
+		var handlers = Object.create(null), key, connection;
+		var start = options.lastEventId;
+		var names = list(options.events).concat("message");
 
 		start = start || start === 0 ? String(start) : "";
 		self.state = "connecting";
 		self.lastEventId = "";
-		settings.names = list(options.events).concat("message");
 		// The position moves, so it is no part of the URL.
 		url = url.replace(/#.*/, "").replace(CURSOR,
 			function (all, mark, value) {
@@ -521,8 +527,8 @@
 			var message = { type: type, id: m.id || "",
 				name: m.name || "", raw: m.text };
 
-			(handlers["$" + type] || []).concat(
-				m.k === "event" && handlers["$*"] || [])
+			(handlers[type] || []).concat(
+				m.k === "event" && handlers["*"] || [])
 				.forEach(function (f) {
 					call(function () {
 						f.call(self, data, message);
@@ -548,9 +554,7 @@
 		function trigger(type, data) {
 			var parts = type.split(".");
 
-			if (parts.length > 1 && parts.some(function (part) {
-				return CONTROL.test(part);
-			}))
+			if (parts.length > 1 && parts.some(CONTROL.test, CONTROL))
 				type = "message";
 			window.jQuery(element).trigger("sse." +
 				type.replace(/[\\^$*+?()\[\]{}|]/g, "\\$&"), [data]);
@@ -571,7 +575,7 @@
 			else if (type === "error")
 				self.state = "connecting";
 			if (m.text !== undefined)
-				data = parse(m.text);
+				data = attempt(JSON.parse, m.text);
 			if (type === "event") {
 				type = data && data.type;
 				if (typeof type !== "string" || type === "")
@@ -591,58 +595,52 @@
 		}
 
 		function connect(at, tell) {
-			return Connection(url, settings, at, tell);
+			return Connection(url, names, options, at, tell);
 		}
 
 		self.close = function () {
 			shut(false);
 		};
 		self.on = function (type, f) {
-			handlers["$" + type] = (handlers["$" + type] || []).concat(f);
+			handlers[type] = (handlers[type] || []).concat(f);
 			return self;
 		};
-		// Both exist only with https or on localhost.
-		self.shared = !!(options.share && window.BroadcastChannel &&
-			window.navigator.locks);
-		if (self.shared) {
-			var a = document.createElement("a");
-
-			a.href = url; // makes it absolute
-			key = ["sse", a.href, settings.names.sort(),
-				!!options.credentials].join(" ");
+		// Browsers have them with https, or on localhost.
+		if (options.share && window.navigator.locks)
 			try {
+				key = ["sse", new window.URL(url, document.baseURI),
+					names.sort(), !!options.credentials].join(" ");
 				connection = Shared(key, connect, start,
 					/[?&](last|since)=/.test(url) ||
 					start !== "" && !/^\d+$/.test(start),
 					deliver);
-			} catch (e) { // no storage for this page
-				self.shared = false;
+			} catch (e) {
+				// No storage for this page.
 			}
-		}
+		self.shared = !!connection;
 		connection = connection || connect(start, deliver);
 	}
 
-	function scan(root) {
-		var found = (root && root.parentNode || root || document)
-			.querySelectorAll("[sse-data]");
+	function begin(element) {
+		function get(name) {
+			return element.getAttribute(name);
+		}
 
-		Array.prototype.forEach.call(found, function (element) {
-			var get = function (name) {
-				return element.getAttribute(name);
-			};
-
-			if (!element.sseStream)
-				call(function () {
-					element.sseStream = new Stream(get("sse-data"), {
-						element: element,
-						events: get("sse-events"),
-						share: get("sse-share") !== null,
-						credentials:
-							get("sse-credentials") !== null,
-						lastEventId: get("data-last-event-id")
-					});
+		if (!element.sseStream)
+			call(function () {
+				element.sseStream = new Stream(get("sse-data"), {
+					element: element,
+					events: get("sse-events"),
+					share: get("sse-share") !== null,
+					credentials: get("sse-credentials") !== null,
+					lastEventId: get("data-last-event-id")
 				});
-		});
+			});
+	}
+
+	function scan(root) {
+		root = root && root.parentNode || root || document;
+		[].forEach.call(root.querySelectorAll("[sse-data]"), begin);
 	}
 
 	window.SSE = {
@@ -653,9 +651,8 @@
 	};
 
 	if (document.readyState === "loading")
-		document.addEventListener("DOMContentLoaded", function () {
-			scan();
-		});
+		document.addEventListener("DOMContentLoaded",
+			scan.bind(null, document));
 	else
-		scan();
+		scan(document);
 })(window, document);

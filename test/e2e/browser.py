@@ -337,6 +337,14 @@ def send_stream(handler, text):
         handler.wfile.write(text.encode())
 
 
+def send_text(handler, type_, text):
+    handler.send_response(200)
+    handler.send_header("Content-Type", type_)
+    handler.send_header("Content-Length", str(len(text.encode())))
+    handler.end_headers()
+    handler.wfile.write(text.encode())
+
+
 @pytest.fixture
 def upstream(stack):
     server = Upstream()

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: ISC
+"""static/sse.js: for how long it waits.  Time, chance and streams are the test's own (pages/clock.js)."""
+import os
+
+import pytest
+
+from browser import PAGES, chromium, module_chromium, send_text, upstream  # noqa: F401
+from webservers import STATIC
+
+pytestmark = pytest.mark.chromium
+
+
+def read(*names):
+    with open(os.path.join(*names), encoding="utf-8") as f:
+        return f.read()
+
+
+@pytest.fixture
+def by_hand(chromium, upstream):
+    """by_hand(script, before, origin) -> a tab that has run both, and sse.js between them."""
+    def start(script, before=""):
+        text = "<!DOCTYPE html><link rel='icon' href='data:,'>" + "".join("<script>%s</script>" % part for part in (
+            read(PAGES, "record.js"), read(PAGES, "clock.js"), before, read(STATIC, "sse.js"), script))
+        upstream.answers["/"] = lambda handler: send_text(handler, "text/html; charset=utf-8", text)
+        return chromium.open("http://127.0.0.1:%d/" % upstream.port)
+    return start
+
+
+STREAM = """
+var stream = SSE.connect("/sse/?channels=all").on("error", function () {
+	note("error", time());
+});
+"""
+
+
+def errors(tab):
+    """When the page heard that the stream was lost, in seconds."""
+    return [at / 1000 for at in tab.data("error")]
+
+
+def test_silence(by_hand):
+    """What was silent for 2.5 heartbeats is opened anew; whatever comes begins that time again."""
+    tab = by_hand(STREAM + """
+say("open");
+say("stream-heartbeat", "4", "7");
+pass(9000);
+say("stream-heartbeat", "4", "7");
+pass(9000);
+say("message", "x", "8");
+pass(9000);
+say("open"); // the browser has come back by itself
+pass(9999);
+note("quiet", sources.length);
+pass(1);""")
+    assert tab.data("quiet") == [1] and errors(tab) == [37]
+    tab.run("pass(1000);")
+    assert tab.js("sources.length === 2 && /lastEventId=8$/.test(sources[1].url)")
+
+
+def test_without_heartbeats(by_hand):
+    """Where no heartbeats come, any silence is normal."""
+    tab = by_hand(STREAM + 'say("open"); say("message", "x"); pass(1e7);')
+    assert errors(tab) == [] and tab.js("sources.length") == 1
+
+
+def test_slow_event(by_hand):
+    """An event that takes longer than 2.5 heartbeats: it is given twice as long each time, until it has come."""
+    tab = by_hand(STREAM + """
+function patience() { // how long a stream may be silent on which the first heartbeat has come
+	var count = log.length, from = time();
+
+	say("open");
+	say("stream-heartbeat", "4", "7"); // this one comes before the event
+	while (log.length === count && time() < from + 1e6)
+		pass(1000);
+	pass(1000); // it is opened anew
+	return (log[count].data - from) / 1000;
+}
+var slow = [1, 2, 3, 4, 5, 6].map(patience);
+
+say("open");
+say("stream-heartbeat", "4", "7");
+say("error"); // the browser comes back by itself
+slow.push(patience());
+say("open");
+say("stream-heartbeat", "4", "7");
+say("stream-heartbeat", "4", "7"); // nothing was on its way
+var idle = [patience(), patience()];
+
+say("open");
+say("message", "big", "8");
+var arrived = patience();""")
+    assert tab.js("slow") == [10, 20, 40, 80, 160, 160, 160]
+    assert tab.js("idle") == [10, 20] and tab.js("arrived") == 10
+
+
+@pytest.mark.parametrize("first", ["swallowed", "after a break"])
+def test_connecting(by_hand, first):
+    """A request that nobody answers is given up after a minute, the first one and a later one, and repeated."""
+    tab = by_hand(STREAM + """
+if (%s) {
+	say("open");
+	say("message", "x", "7");
+	say("error");
+	log.splice(0);
+}
+var began = time();
+pass(59999);
+note("quiet", sources.length);
+pass(1);
+note("state", stream.state);
+pass(1000);
+note("again", sources.length);
+say("open");
+pass(1e7);""" % ("true" if first == "after a break" else "false"))
+    assert [(e["type"], e["data"]) for e in tab.log()] == [
+        ("quiet", 1), ("error", 60000), ("state", "connecting"), ("again", 2)]
+
+
+def test_swallowed_with_a_lock(by_hand):
+    """The same for tabs that share a stream."""
+    tab = by_hand(STREAM.replace('all"', 'all", { share: true }'))
+    tab.wait("sources.length", show="sources.length")
+    tab.run("pass(61000);")
+    assert errors(tab) == [60] and tab.js("sources.length") == 2
