@@ -353,6 +353,22 @@ def upstream(stack):
 
 
 @pytest.fixture
+def by_hand(chromium, upstream):
+    """by_hand(script, before, head) -> a tab that has run both and sse.js between them; time, chance and streams are
+    the test's own (pages/clock.js)."""
+    def read(*names):
+        with open(os.path.join(*names), encoding="utf-8") as f:
+            return "<script>%s</script>\n" % f.read()
+
+    def start(script, before="", head=""):
+        page = "<!DOCTYPE html><link rel='icon' href='data:,'>%s%s%s<script>%s</script>%s<script>%s</script>" % (
+            read(PAGES, "record.js"), read(PAGES, "clock.js"), head, before, read(STATIC, "sse.js"), script)
+        upstream.answers["/"] = lambda handler: send_text(handler, "text/html; charset=utf-8", page)
+        return chromium.open("http://127.0.0.1:%d/" % upstream.port)
+    return start
+
+
+@pytest.fixture
 def serve_bare(folder, site, stack):
     """serve_bare("nginx", fcgi_sse, upstream) -> a BareServer."""
     def start(kind, fcgi_sse, upstream=None):

@@ -1,29 +1,10 @@
 # SPDX-License-Identifier: ISC
 """static/sse.js: for how long it waits.  Time, chance and streams are the test's own (pages/clock.js)."""
-import os
-
 import pytest
 
-from browser import PAGES, chromium, module_chromium, send_text, upstream  # noqa: F401
-from webservers import STATIC
+from browser import by_hand, chromium, module_chromium, upstream  # noqa: F401
 
 pytestmark = pytest.mark.chromium
-
-
-def read(*names):
-    with open(os.path.join(*names), encoding="utf-8") as f:
-        return f.read()
-
-
-@pytest.fixture
-def by_hand(chromium, upstream):
-    """by_hand(script, before, origin) -> a tab that has run both, and sse.js between them."""
-    def start(script, before=""):
-        text = "<!DOCTYPE html><link rel='icon' href='data:,'>" + "".join("<script>%s</script>" % part for part in (
-            read(PAGES, "record.js"), read(PAGES, "clock.js"), before, read(STATIC, "sse.js"), script))
-        upstream.answers["/"] = lambda handler: send_text(handler, "text/html; charset=utf-8", text)
-        return chromium.open("http://127.0.0.1:%d/" % upstream.port)
-    return start
 
 
 STREAM = """
