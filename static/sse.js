@@ -551,10 +551,12 @@
 
 		// jQuery makes a regular expression of a namespace, and a part
 		// of it that is ours would reach the handlers of "sse.open".
+		// Before 1.9 it cuts "open!", too, down to "open".
 		function trigger(type, data) {
 			var parts = type.split(".");
 
-			if (parts.length > 1 && parts.some(CONTROL.test, CONTROL))
+			if (/!/.test(type) ||
+				parts.length > 1 && parts.some(CONTROL.test, CONTROL))
 				type = "message";
 			window.jQuery(element).trigger("sse." +
 				type.replace(/[\\^$*+?()\[\]{}|]/g, "\\$&"), [data]);

@@ -361,7 +361,7 @@ def by_hand(chromium, upstream):
             return "<script>%s</script>\n" % f.read()
 
     def start(script, before="", head=""):
-        page = "<!DOCTYPE html><link rel='icon' href='data:,'>%s%s%s<script>%s</script>%s<script>%s</script>" % (
+        page = "<!DOCTYPE html><link rel='icon' href='data:,'>%s%s%s<script>%s</script>%s<body><script>%s</script>" % (
             read(PAGES, "record.js"), read(PAGES, "clock.js"), head, before, read(STATIC, "sse.js"), script)
         upstream.answers["/"] = lambda handler: send_text(handler, "text/html; charset=utf-8", page)
         return chromium.open("http://127.0.0.1:%d/" % upstream.port)
