@@ -40,9 +40,22 @@
 		return /^\d{16}$/.test(id) ? id / 1000 : NaN;
 	}
 
+	// How far is our clock from the server's?  Its header Date has whole
+	// seconds; live events will tell more.
+	function compareClocks() {
+		return fetch("demo.js", { method: "HEAD", cache: "no-store" })
+			.then(function (answer) {
+				var ms = Date.now() -
+					Date.parse(answer.headers.get("Date"));
+
+				if (Math.abs(ms) > 2000)
+					offset = ms;
+			});
+	}
+
 	// Was this published before the stream was opened?  By the server's
-	// clock, as far as live events have told that it differs from ours: less
-	// than a second may be their way to us.
+	// clock, as far as it is known to differ from ours: less than a second
+	// may be an event's way to us.
 	function isPast(id) {
 		return timeOf(id) < openedAt -
 			(offset < Infinity && Math.abs(offset) > 1000 ? offset : 0);
@@ -326,6 +339,6 @@
 		probe();
 		plot();
 		setInterval(tick, 1000);
-		connect();
+		compareClocks().then(connect, connect);
 	})();
 })();

@@ -104,6 +104,31 @@ def test_reconnect_before_the_first_event(redis, fcgi_sse, chromium, serve):
     assert text(tab, "resumed") == "1"
 
 
+@pytest.mark.parametrize("ahead", [3600, -3600])
+def test_clock_that_is_wrong(redis, fcgi_sse, chromium, serve, ahead):
+    """What is kept, live or resumed does not depend on the browser's clock."""
+    origin = serve("nginx", fcgi_sse).origin
+    publish_ids(redis, "all", "kept")
+    tab = chromium.open(origin + "/static/pages/record.js")
+    tab.wait("performance.now() > 1100", show="performance.now()")  # the header Date has whole seconds
+    script = tab.driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {
+        "source": "var now = Date.now; Date.now = function () { return now() + %d; };" % (ahead * 1000)})
+    tab.driver.get(origin + "/static/index.html")
+    connected(tab)
+    assert wait_rows(tab, 1) == [("kept", "message", "kept")]
+    publish_ids(redis, "all", "live")
+    assert wait_rows(tab, 2)[0] == ("live", "message", "live")
+    tab.wait("/at most 1/.test(plot.ariaLabel)", show="plot.ariaLabel")
+    tab.run("toggle.click();")
+    publish_ids(redis, "all", "missed")
+    tab.run("toggle.click();")
+    assert wait_rows(tab, 3)[0] == ("resumed", "message", "missed")
+    connected(tab)
+    publish_ids(redis, "all", "live again")
+    assert wait_rows(tab, 4)[0] == ("live", "message", "live again")
+    tab.driver.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", script)
+
+
 def test_refused(redis, fcgi_sse, chromium, serve):
     """A channel that may not be read: the page says so."""
     fcgi_sse.expect_log("refused")
