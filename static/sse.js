@@ -271,6 +271,7 @@
 		var own, target, kept, isReady; // we follow
 		var isOpen, isOver, timer, interval = 0;
 		var term = 0; // which leader's: when it took the lead
+		var line = new window.AbortController();
 
 		function take(m) {
 			var id = m.id;
@@ -342,8 +343,8 @@
 		}
 
 		function request(steal) {
-			window.navigator.locks.request(key, { steal: !!steal },
-				function () {
+			window.navigator.locks.request(key, steal ?
+				{ steal: true } : { signal: line.signal }, function () {
 				if (isOver || release)
 					return;
 				return new Promise(function (resolve) {
@@ -483,6 +484,7 @@
 		return {
 			close: function (hasEnded) {
 				isOver = true;
+				line.abort();
 				clearTimeout(timer);
 				document.removeEventListener("visibilitychange",
 					onVisible);

@@ -3,6 +3,7 @@
 import pytest
 
 from browser import by_hand, chromium, module_chromium, upstream  # noqa: F401
+from processes import wait_until
 
 pytestmark = pytest.mark.chromium
 
@@ -104,3 +105,29 @@ def test_swallowed_with_a_lock(by_hand):
     tab.wait("sources.length", show="sources.length")
     tab.run("pass(61000);")
     assert errors(tab) == [60] and tab.js("sources.length") == 2
+
+
+# ---- tabs that share: several streams of one page are as several tabs
+
+def locks(tab):
+    """How many locks are held, and how many are waited for."""
+    tab.run("""window.locks = null;
+navigator.locks.query().then(function (q) { locks = [q.held.length, q.pending.length]; });""")
+    return tab.wait("locks", show="locks")
+
+
+SHARED = """
+function share(options) {
+	return SSE.connect("/sse/?channels=all", Object.assign({ share: true }, options));
+}
+"""
+
+
+def test_closed_in_line(by_hand):
+    """A stream that is closed while it stands in line for the lock leaves the line."""
+    tab = by_hand(SHARED + "var leader = share();")
+    tab.wait("sources.length", show="sources.length")
+    tab.run("for (var i = 0; i < 50; i++) share().close(); window.follower = share();")
+    wait_until(lambda: locks(tab) == [1, 1], 5, lambda: locks(tab))
+    tab.run("leader.close(); pass(0);")
+    tab.wait("sources.length === 2", show="sources.length")
