@@ -630,7 +630,7 @@
 			return element.getAttribute(name);
 		}
 
-		if (!element.sseStream)
+		if (!element.sseStream && get("sse-data") !== null)
 			call(function () {
 				element.sseStream = new Stream(get("sse-data"), {
 					element: element,
@@ -643,7 +643,9 @@
 	}
 
 	function scan(root) {
-		root = root && root.parentNode || root || document;
+		root = root || document;
+		if (root.getAttribute)
+			begin(root);
 		[].forEach.call(root.querySelectorAll("[sse-data]"), begin);
 	}
 

@@ -225,19 +225,26 @@ def test_encoded_position(redis, fcgi_sse, chromium, serve, site):
 
 
 def test_later_element(redis, fcgi_sse, chromium, serve, site):
-    """SSE.scan(element) opens the stream of an element that came later, and those within it; others it leaves alone."""
+    """SSE.scan(element) opens the stream of an element that came later, and those within it, also where it is in no
+    page yet; others it leaves alone."""
     tab = chromium.open(serve("nginx", fcgi_sse).origin + site.page("later.html", "<body></body>"))
     tab.run("""
-var later = document.createElement("div");
+document.body.innerHTML = "<p sse-data='/sse/?channels=all'></p><div sse-data='/sse/?channels=all'></div>";
+var sibling = document.body.firstChild, later = document.body.lastChild;
 later.innerHTML = "<p sse-data='/sse/?channels=all'></p>";
-later.setAttribute("sse-data", "/sse/?channels=all");
-document.body.appendChild(later);
 SSE.scan(later);
-window.streams = [later.sseStream, later.firstChild.sseStream];
+var streams = [later.sseStream, later.firstChild.sseStream];
 SSE.scan(later);
-window.same = streams[0] === later.sseStream && streams[0] && streams[1] && streams[0] !== streams[1];""")
-    assert tab.js("same")
-    fcgi_sse.wait_responders(2)
+window.same = streams[0] === later.sseStream && streams[0] && streams[1] && streams[0] !== streams[1];
+window.alone = !sibling.sseStream;
+var fragment = document.createDocumentFragment(), detached = document.createElement("p");
+detached.setAttribute("sse-data", "/sse/?channels=all");
+SSE.scan(detached);
+fragment.appendChild(sibling);
+SSE.scan(fragment);
+window.elsewhere = detached.sseStream && sibling.sseStream;""")
+    assert tab.js("same && alone && !!elsewhere")
+    fcgi_sse.wait_responders(4)
 
 
 # ---- the API, jQuery, the polyfill, htmx
