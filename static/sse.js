@@ -10,7 +10,7 @@
 (function (window, document) {
 	"use strict";
 
-	if (window.SSE)
+	if (window.SSE && window.SSE.connect)
 		return;
 
 	var CLOSED = 2; // EventSource.CLOSED, which a polyfill may lack
@@ -184,7 +184,7 @@
 				at: at });
 		}
 
-		var listeners = {};
+		var listeners = Object.create(null);
 
 		listeners["stream-heartbeat"] = function (e) {
 			interval = 1000 * e.data || 0;
@@ -224,8 +224,7 @@
 		};
 
 		names.forEach(function (name) {
-			if (!listeners.hasOwnProperty(name))
-				listeners[name] = onMessage;
+			listeners[name] = listeners[name] || onMessage;
 		});
 
 		function open() {
@@ -233,12 +232,13 @@
 
 			if (isOver)
 				return;
-			if (!window.EventSource) {
+			try {
+				es = source = new window.EventSource(address(),
+					{ withCredentials: options.credentials });
+			} catch (e) { // there is none, or the URL is wrong
 				close();
-				return tellError(false);
+				return setTimeout(tellError, 0, false);
 			}
-			es = source = new window.EventSource(address(),
-				{ withCredentials: options.credentials });
 			last = "";
 			Object.keys(listeners).forEach(function (name) {
 				es.addEventListener(name, function (e) {
@@ -519,7 +519,7 @@
 		// The position moves, so it is no part of the URL.
 		url = url.replace(/#.*/, "").replace(CURSOR,
 			function (all, mark, value) {
-				start = start || decodeURIComponent(value);
+				start = start || attempt(decodeURIComponent, value);
 				return mark;
 			}).replace(/([?&])&+/g, "$1").replace(/[?&]$/, "");
 		if (!/[?&]heartbeat=/.test(url))

@@ -194,7 +194,7 @@ def test_events_without_an_id(redis, start_fcgi_sse, chromium, serve, site):
 
 def test_names_that_objects_inherit(redis, fcgi_sse, chromium, serve, site):
     """An event may be called what every JavaScript object has."""
-    names = ["constructor", "toString", "hasOwnProperty", "valueOf"]
+    names = ["constructor", "toString", "hasOwnProperty", "valueOf", "__proto__"]
     tab = chromium.open(serve("nginx", fcgi_sse).origin + site.page("names.html", """
 <body sse-data="/sse/?channels=all" sse-events="%s"><script>record(document.body, %s);</script></body>""" % (
         ",".join(names), json.dumps(["open"] + names))))
@@ -215,13 +215,29 @@ SSE.connect("/sse/?channels=all", { lastEventId: 0 }).on("*", function (data) {
     assert [e["data"] for e in tab.wait_log(2)] == [1, 2]
 
 
-def test_encoded_position(redis, fcgi_sse, chromium, serve, site):
-    """A position in the page's URL is decoded once: an old one of tornado-sse is unknown, and said to be."""
+@pytest.mark.parametrize("position, reason", [("%31%35", "flushed"), ("%zz", "unknown")])
+def test_encoded_position(redis, fcgi_sse, chromium, serve, site, position, reason):
+    """A position in the page's URL is decoded once; one that cannot be is unknown, and said to be."""
     tab = chromium.open(serve("nginx", fcgi_sse).origin + site.page("encoded.html", """
-<body sse-data="/sse/?channels=all&amp;lastEventId=%%31%%35"><script>record(document.body, %s);</script></body>""" % FIVE))
+<body sse-data="/sse/?channels=all&amp;lastEventId=%s"><script>record(document.body, %s);</script></body>""" % (
+        position, FIVE)))
+    tab.wait_log(1)
     publish_ids(redis, "all", "1")
     log = tab.wait_log(3)
-    assert [e["type"] for e in log] == ["open", "reset", "message"] and log[1]["data"]["reason"] == "flushed"
+    assert [e["type"] for e in log] == ["open", "reset", "message"] and log[1]["data"]["reason"] == reason
+
+
+@pytest.mark.parametrize("share", ["false", "true"])
+def test_no_url(fcgi_sse, chromium, serve, site, share):
+    """An address that is none: one sse:error that says it is final, with sse-share, too."""
+    tab = chromium.open(serve("nginx", fcgi_sse).origin + site.page("nourl.html", """<body><script>
+addEventListener("unhandledrejection", function (e) {
+	note("unhandled", String(e.reason));
+});
+var stream = SSE.connect("http://", { share: %s }).on("error", function (data) {
+	note("error", data, { state: this.state });
+});</script></body>""" % share))
+    assert tab.wait_log(1) == [{"type": "error", "data": {"status": 0, "retry": False}, "state": "closed"}]
 
 
 def test_later_element(redis, fcgi_sse, chromium, serve, site):
