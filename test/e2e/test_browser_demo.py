@@ -193,11 +193,11 @@ def test_publish_box(redis, fcgi_sse, chromium, serve, serve_bare, upstream, ser
     assert posted == [({"channels": "a&b", "event": "price"}, "größer")]
 
 
-def test_first_start(chromium, run):
+def test_first_start(chromium, run, folder):
     """sse-serve with its own Redis: the page shows a few example events; a page of one's own starts empty."""
     port = free_port()
     serve = [os.path.join(TOP, "sse-serve"), "--port=%d" % port]
-    env = {"FCGI_SSE_BIN": FCGI_SSE_BIN, "SSE_PUBLISH_BIN": SSE_PUBLISH_BIN}
+    env = {"FCGI_SSE_BIN": FCGI_SSE_BIN, "SSE_PUBLISH_BIN": SSE_PUBLISH_BIN, "TMPDIR": folder.path}
     program = run("sse-serve", serve, env=env, start_new_session=True)
     program.ready(lambda: b"Ctrl-C" in program.stdout(), 20)
     tab = connected(chromium.open("http://127.0.0.1:%d/" % port))

@@ -91,7 +91,8 @@ def test_make_demo(run, loop, folder):
     """make demo: the page is there, and what it prints to publish works when pasted."""
     port = free_port()
     demo = run("make", ["sh", "-c", block("demo")], cwd=TOP, start_new_session=True,
-               env={"DEMO_ARGS": "--port=%d" % port, "FCGI_SSE_BIN": FCGI_SSE_BIN, "SSE_PUBLISH_BIN": SSE_PUBLISH_BIN})
+               env={"DEMO_ARGS": "--port=%d" % port, "TMPDIR": folder.path,  # where a failed test is cleared away
+                    "FCGI_SSE_BIN": FCGI_SSE_BIN, "SSE_PUBLISH_BIN": SSE_PUBLISH_BIN})
     demo.ready(lambda: b"Ctrl-C" in demo.stdout(), 60)
     said = demo.stdout().decode()
     assert "http://127.0.0.1:%d/\n" % port in said
