@@ -23,3 +23,62 @@ def test_element_of_that_name(by_hand):
     """<div id="SSE">, which browsers make window.SSE, does not stop it."""
     tab = by_hand(AGAIN + "var stream = SSE.connect('/sse/?channels=foo');", head='<div id="SSE"></div>')
     tab.wait("sources.length === 2", show="sources.length")
+
+
+def test_twice(by_hand):
+    """Included twice it is there once."""
+    tab = by_hand(AGAIN + """
+var first = SSE;
+again();
+addEventListener("load", function () {
+	note("load", SSE === first);
+});""")
+    assert tab.wait_log(1)[0]["data"] is True
+    assert tab.js("sources.length") == 1
+
+
+def test_late(by_hand):
+    """A script that comes when the page is there already (async) opens the page's streams at once."""
+    tab = by_hand("")
+    tab.wait("document.readyState === 'complete'", show="document.readyState")
+    tab.run("delete window.SSE;" + AGAIN + "again();")
+    assert tab.js("sources.length") == 1
+
+
+def test_one_polyfill(by_hand, upstream):
+    """Several elements wait for one polyfill."""
+    upstream.answers["/vendor/eventsource.min.js"] = lambda handler: send_text(
+        handler, "text/javascript", "window.EventSource = Fake;")
+    tab = by_hand("""
+["a", "b"].forEach(function (channel) {
+	var p = document.createElement("p");
+
+	p.setAttribute("sse-data", "/sse/?channels=" + channel);
+	document.body.appendChild(p);
+});""", "window.Fake = EventSource; delete window.EventSource;")
+    tab.wait("sources.length === 2", show="sources.length")
+    assert upstream.asked().count("/vendor/eventsource.min.js") == 1
+
+
+def test_credentials(by_hand):
+    """SSE.connect sends cookies to another origin where it is told to, with the question, too."""
+    tab = by_hand("""
+[true, false].forEach(function (credentials) {
+	SSE.connect("/sse/?channels=all", { credentials: credentials });
+	say("closed");
+});""")
+    for i, want in enumerate((True, False)):
+        assert tab.js("sources[%d].options.withCredentials" % i) is want
+        assert tab.js("asked[%d].withCredentials" % i) is want
+
+
+def test_type_that_means_all(by_hand):
+    """Data of type "*" is a message, and reaches those who listen to all once."""
+    tab = by_hand("""
+SSE.connect("/sse/?channels=all").on("*", function (data, message) {
+	note("any", message.type);
+}).on("message", function () {
+	note("message");
+});
+say("message", '{"type": "*"}');""")
+    assert [(e["type"], e["data"]) for e in tab.log()] == [("message", None), ("any", "message")]

@@ -99,6 +99,41 @@ pass(1e7);""" % ("true" if first == "after a break" else "false"))
         ("quiet", 1), ("error", 60000), ("state", "connecting"), ("again", 2)]
 
 
+@pytest.mark.parametrize("luck, delays", [(0, [.5, 1, 2, 4, 8, 15, 15]), (1, [1, 2, 4, 8, 16, 30, 30])])
+def test_back_off(by_hand, luck, delays):
+    """Refused again and again, it waits twice as long each time, up to 30 s; of that, chance takes off up to a half.
+    What has arrived makes the delay short again."""
+    tab = by_hand(STREAM + """
+chance = %d;
+answer = 503;
+function refuse() { // how long until it tries again
+	var count = sources.length, from = time();
+
+	say("closed");
+	while (sources.length === count && time() < from + 1e5)
+		pass(100);
+	return (time() - from) / 1000;
+}
+var delays = [1, 2, 3, 4, 5, 6, 7].map(refuse);
+
+say("open");
+say("message", "x", "7");
+delays.push(refuse(), refuse());""" % luck)
+    assert tab.js("delays") == delays + delays[:2]
+
+
+def test_question_without_an_answer(by_hand):
+    """A question by HEAD that nobody answers is given up after 10 s; then the stream is opened again."""
+    tab = by_hand(STREAM + """
+say("closed");
+pass(9999);
+note("quiet", asked.length);
+pass(1);
+pass(1000);""")
+    assert [(e["type"], e["data"]) for e in tab.log()] == [("quiet", 1), ("error", 10000)]
+    assert tab.js("asked[0].method") == "HEAD" and tab.js("sources.length") == 2
+
+
 def test_swallowed_with_a_lock(by_hand):
     """The same for tabs that share a stream."""
     tab = by_hand(STREAM.replace('all"', 'all", { share: true }'))
@@ -131,3 +166,49 @@ def test_closed_in_line(by_hand):
     wait_until(lambda: locks(tab) == [1, 1], 5, lambda: locks(tab))
     tab.run("leader.close(); pass(0);")
     tab.wait("sources.length === 2", show="sources.length")
+
+
+def test_who_shares(by_hand):
+    """Streams are shared by URL, names of events and credentials; the order of the names does not matter."""
+    tab = by_hand(SHARED + """
+share();
+share();
+share({ events: ["price"] });
+share({ events: "price, alert" });
+share({ events: ["alert", "price"] });
+share({ credentials: true });""")
+    wait_until(lambda: locks(tab) == [4, 2], 5, lambda: locks(tab))
+    assert tab.js("sources.length") == 4
+
+
+def test_ids_are_forgotten(by_hand):
+    """Of the ids that a tab had it keeps 4096; what is older than a forgotten one does not come again."""
+    tab = by_hand(SHARED + """
+share().on("*", function (data, message) {
+	note(data, message.id);
+});""")
+    tab.wait("sources.length", show="sources.length")
+    tab.run("""
+say("open");
+say("stream-heartbeat", "4", "0");
+for (var id = 20; id < 40980; id += 10)
+	say("message", "new", String(id));
+say("message", "late", "11"); // for it 20 is forgotten
+say("message", "again", "20");
+say("message", "again", "30");
+say("message", "late", "25"); // for it 30
+say("message", "again", "30");
+say("message", "new", "40980");
+say("message", "too late", "27");""")
+    assert len(tab.data("new")) == 4097
+    assert [(e["type"], e["data"]) for e in tab.log() if e["type"] != "new"] == [("late", "11"), ("late", "25")]
+
+
+def test_lock_after_an_end(by_hand):
+    """At an end the lock is kept for a second: the others hear of it before one of them would lead."""
+    tab = by_hand(SHARED + "var stream = share();")
+    tab.wait("sources.length", show="sources.length")
+    tab.run("say('open'); say('stream-end', '{}'); pass(999);")
+    assert tab.js("stream.state") == "closed" and locks(tab) == [1, 0]
+    tab.run("pass(1);")
+    wait_until(lambda: locks(tab) == [0, 0], 5, lambda: locks(tab))
