@@ -136,6 +136,43 @@ def test_refused(redis, fcgi_sse, chromium, serve):
     tab.wait('state.textContent === "refused: status 403"', show="state.textContent")
 
 
+def test_names_of_events(redis, fcgi_sse, chromium, serve):
+    """The page listens to the names in the field, and keeps them, and the channels, in its address."""
+    tab = connected(chromium.open(serve("nginx", fcgi_sse).origin + "/static/index.html"))
+    tab.run("names.value = 'alert, news'; channels.value = 'foo'; connect.click();")
+    tab.driver.refresh()
+    connected(tab)
+    assert tab.js("[names.value, channels.value]") == ["alert, news", "foo"]
+    for name in ("price", "news", "alert"):
+        sse_publish(redis, "--event=" + name, "foo", "x")
+    assert wait_rows(tab, 2) == [("live", "alert", "x"), ("live", "news", "x")]
+
+
+PAINTED = """(function () { // how much of the plot has the colour of the bars
+	var color = getComputedStyle(plot).color.match(/\\d+/g).map(Number);
+	var data = plot.getContext("2d").getImageData(0, 0, plot.width, plot.height).data, count = 0;
+
+	for (var i = 0; i < data.length; i += 4)
+		if (data[i] === color[0] && data[i + 1] === color[1] && data[i + 2] === color[2] && data[i + 3] === 255)
+			count++;
+	return count;
+})()"""
+
+
+def test_events_per_second(redis, fcgi_sse, chromium, serve):
+    """The number of events in the last second, and a bar for each second; Clear takes the list away, and no more."""
+    tab = connected(chromium.open(serve("lighttpd", fcgi_sse).origin + "/static/index.html"))
+    assert text(tab, "rate") == "0" and tab.js(PAINTED) == 0
+    sse_publish(redis, "--lines", "all", stdin=b"x\n" * 7)
+    assert 1 <= tab.wait("Number(rate.textContent)", show="rate.textContent") <= 7  # two seconds may share them
+    assert tab.js(PAINTED) > 20
+    wait_rows(tab, 7)
+    tab.run("document.getElementById('clear').click();")
+    assert rows(tab) == [] and tab.js("!empty.hidden") and text(tab, "total") == "7"
+    sse_publish(redis, "all", "y")
+    assert wait_rows(tab, 1) == [("live", "message", "y")]
+
+
 def test_keyboard(redis, fcgi_sse, chromium, serve):
     """Channels are picked, and the stream closed and opened, with the keyboard alone."""
     from selenium.webdriver.common.keys import Keys

@@ -545,6 +545,14 @@ def test_links():
             assert os.path.exists(os.path.join(TOP, target)), target
 
 
+def test_picture():
+    """README's picture is a PNG of under 150 kB."""
+    [name] = re.findall(r"!\[[^]]+\]\((\S+)\)", README)
+    with open(os.path.join(TOP, name), "rb") as f:
+        assert f.read(8) == b"\x89PNG\r\n\x1a\n"
+    assert os.path.getsize(os.path.join(TOP, name)) < 150000
+
+
 # ---- the manuals
 
 def options_of_help(program):
