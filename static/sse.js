@@ -16,7 +16,7 @@
 	var CLOSED = 2; // EventSource.CLOSED, which a polyfill may lack
 	var RETRY_MOST_MS = 30000;
 	var SILENCE = 2.5; // heartbeat intervals
-	var SILENCE_MOST = 40;
+	var SILENCE_MOST = 40; // for one event
 	var CONNECT_MS = 60000;
 	var ANSWER_MS = 5000; // a leader that says nothing for so long is ill
 	var IDS_KEPT = 4096;
@@ -271,7 +271,7 @@
 		var own, target, kept, isReady; // we follow
 		var isOpen, isOver, timer, interval = 0;
 		var term = 0; // which leader's: when it took the lead
-		var line = new window.AbortController();
+		var line = new window.AbortController(); // for the lock
 
 		function take(m) {
 			var id = m.id;
