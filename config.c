@@ -283,14 +283,13 @@ prefix_check(struct config *cfg)
 	return 0;
 }
 
-int
-config_read(struct config *cfg, enum config_program program, int argc,
+static int
+read_all(struct config *cfg, enum config_program program, int argc,
     char *const argv[])
 {
 	const char *password;
 	size_t i;
 
-	memset(cfg, 0, sizeof(*cfg));
 	for (i = 0; i < NROWS; i++)
 		if (rows[i].initial != NULL &&
 		    set_value(cfg, &rows[i], rows[i].initial, rows[i].name) ==
@@ -318,6 +317,17 @@ config_read(struct config *cfg, enum config_program program, int argc,
 		}
 	}
 	return prefix_check(cfg);
+}
+
+int
+config_read(struct config *cfg, enum config_program program, int argc,
+    char *const argv[])
+{
+	memset(cfg, 0, sizeof(*cfg));
+	if (read_all(cfg, program, argc, argv) == 0)
+		return 0;
+	config_free(cfg);
+	return -1;
 }
 
 int

@@ -59,7 +59,7 @@ struct config {
  * Fill cfg for a program from defaults, environment and argv (argc 0: the
  * environment alone, as in CGI).  The strings of argv and the environment must
  * live as long as cfg.  Does not read the password file.
- * Returns 0, or -1 with a sentence in cfg->error.
+ * Returns 0, or -1 with a sentence in cfg->error and nothing to release.
  */
 int config_read(struct config *cfg, enum config_program program, int argc,
     char *const argv[]);
