@@ -10,6 +10,7 @@ from django_pages import listen, site  # noqa: F401
 from django_site import ENGINES, django, new_user, records  # noqa: F401
 from processes import wait_until
 
+from django.conf import settings
 from django.core import signing
 from django.utils.translation import gettext_lazy
 from fcgi_sse import records as record_module
@@ -105,6 +106,42 @@ def test_channels_in_what_holds_them(redis, site, rule):
     assert records(redis) == [(user.username, list("abcdefgh"))]
 
 
+def team_middleware(get_response):
+    def run(request):
+        request.user.team = "red"
+        return get_response(request)
+    return run
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_what_middleware_knows_of_the_user(redis, site, engine):
+    """The rule sees what middleware has put on request.user, each time it is asked."""
+    do, user = site(engine, FCGI_SSE_CHANNELS=lambda request: ["team-" + request.user.team],
+                    MIDDLEWARE=[*settings.MIDDLEWARE, __name__ + ".team_middleware"])(), new_user()
+    do("login", user=user.username)
+    do("visit")
+    assert records(redis) == [(user.username, ["team-red"])]
+
+
+def test_rule_that_fails_behind_the_record(redis, site, caplog):
+    """A rule that fails when it is asked once more leaves the channels that it gave a moment ago."""
+    answers = [["all"], None]
+    do, user = site("db", FCGI_SSE_CHANNELS=lambda request: answers.pop(0))(), new_user()
+    do("login", user=user.username)
+    assert not answers and records(redis) == [(user.username, ["all"])] and not caplog.records
+
+
+def test_failures_are_logged_behind_many_names(redis, site, caplog):
+    """A thousand bad names in the log hide no rule that fails."""
+    rules = [lambda request: ["%d*" % i for i in range(1100)] + ["all"], lambda request: None]
+    do = site("db", FCGI_SSE_CHANNELS=lambda request: rules[0](request))()
+    do("login", user=new_user().username)
+    assert len(caplog.records) == 1000
+    del rules[0]
+    do("visit")
+    assert caplog.records[-1].levelno == logging.ERROR and records(redis) == []
+
+
 def test_user_names(redis, site, caplog):
     """A user name that is no channel's name gives no channel of its own, and one warning."""
     do = site("db")()
@@ -158,6 +195,24 @@ def test_signed_cookies_change_channels(redis, site):
     assert all_of() == [["all"], *[["all", "staff", "cart"]] * 3]
     do("expire", s=5000)
     assert all_of() == [["all"], *[["all", "staff"]] * 4], "until it saves: the browser has its cookie from now on"
+
+
+def test_signed_cookie_that_was_lost(redis, site, monkeypatch):
+    """signed_cookies: a browser that never got the newer cookie has the right channels a minute later."""
+    do, user = site("signed_cookies", FCGI_SSE_CHANNELS=staff_channels)(), new_user()
+    do("login", user=user.username)
+    cookies = do.client.cookies.copy()
+    do("cart")
+    do.client.cookies = cookies
+    [mark] = redis.client.keys("sse:older:*")
+    assert 0 < redis.client.ttl(mark) <= record_module.OVER_S
+    redis.client.delete(mark)  # that time has passed
+    user.is_staff = True
+    user.save()
+    moment = time.monotonic() + 61
+    monkeypatch.setattr(sessions.time, "monotonic", lambda: moment)
+    do("visit")
+    assert records(redis) == [(user.username, ["all", "staff"])] * 2
 
 
 def test_signed_cookie_comes_back(redis, site, monkeypatch):

@@ -12,7 +12,7 @@ from django.contrib.auth import get_user_model
 from django.core import serializers
 from django.core.management import call_command
 from django.db import IntegrityError, connections, transaction
-from django.db.models.signals import post_save
+from django.db.models.signals import post_save, pre_save
 from fcgi_sse import sessions
 
 
@@ -161,6 +161,24 @@ def test_saved_again_in_a_receiver(redis, site, first_receiver, change):
     first_receiver(save_again)
     change(user)
     assert user.saved_again and records(redis) == []
+
+
+def test_saved_again_before_the_save(redis, site):
+    """A receiver that saves the user in part, and changes it then, before it is saved."""
+    user, do = new_user(), site("db")()
+    do("login", user=user.username)
+
+    def receiver(instance, update_fields, **_):
+        if update_fields is None:
+            instance.save(update_fields=["last_login", "is_active"])
+            instance.is_active = False
+
+    pre_save.connect(receiver, sender=get_user_model())
+    try:
+        user.save()
+    finally:
+        pre_save.disconnect(receiver, sender=get_user_model())
+    assert records(redis) == []
 
 
 def test_failed_save(redis, site):

@@ -15,7 +15,7 @@ SESSION = "django.contrib.sessions.middleware.SessionMiddleware"
 # redis_address.c of fcgi-sse: redis-py alone takes more (?db=1 behind a host, rediss://)
 REDIS_URL = re.compile(r"redis://(?:[^/?#@]*:[^/?#@]*@)?[^/?#@]*(?:/\d*)?|unix:///[^?#]*(?:\?db=\d+)?")
 # config.c of fcgi-sse; 64 bytes at most
-PREFIX = re.compile(r"[^\x00-\x20\x7f*?\[\],\\]+")
+PREFIX = re.compile(r"[^\x00-\x20\x7f*?\[\],\\\ud800-\udfff]+")
 
 
 def check_settings(app_configs, **_):

@@ -9,8 +9,8 @@
     sse:user:PK          sorted set of the digests of a user, by their expiry
     sse:login:ID         the same for one login with signed cookies, whose value
                          changes at each save; ID stands in the records
-    sse:older:DIGEST     the cookie has another value meanwhile: a request that
-                         came with this one does not know better
+    sse:older:DIGEST     the cookie has had another value for a moment: a request
+                         that came with this one does not know better
 """
 import functools
 import hashlib
@@ -33,7 +33,7 @@ PAYLOAD = "0 0 p\n"  # recorders leave a message alone that begins like a record
 #       newer one; none of the three without a login
 # ARGV  1 JSON  2 its milliseconds, or "": those that it has
 #       3 digest  4 "1": whatever the mark says
-#       5 milliseconds of the older, 6 its digest  7 PAYLOAD
+#       5 milliseconds of the older, 6 its digest  7 PAYLOAD  8 of its mark
 WRITE = """
 if ARGV[4] == '1' then
     redis.call('DEL', KEYS[2])
@@ -66,7 +66,7 @@ if KEYS[6] then
     redis.call('DEL', KEYS[6])
 end
 if KEYS[3] ~= KEYS[1] then
-    redis.call('SET', KEYS[7], '', 'PX', ARGV[5])
+    redis.call('SET', KEYS[7], '', 'PX', ARGV[8])
     if redis.call('PTTL', KEYS[3]) > tonumber(ARGV[5]) then
         redis.call('PEXPIRE', KEYS[3], ARGV[5])
         for i = 4, 5 do
@@ -123,7 +123,7 @@ def write(name, record, *, user, seconds=None, force=False, older=None):
     if "login" in record:
         keys += [key("login", record["login"]), key("older", name), key("older", older or name)]
     args = [dumps(record), "" if seconds is None else int(seconds * 1000), name, "1" if force else "",
-            OLDER_S * 1000, older or name, PAYLOAD]
+            OLDER_S * 1000, older or name, PAYLOAD, OVER_S * 1000]
     done, answer = link.call(lambda: _write_script()(keys=keys, args=args, client=client()))
     if not done:
         return None, 0

@@ -68,13 +68,13 @@ recent = _Recent()
 os.register_at_fork(after_in_child=recent.__init__)  # the lock may be held by a thread that is not copied
 setting_changed.connect(lambda **_: recent.forget(), weak=False, dispatch_uid="fcgi_sse.recent")
 
-_warned = set()
+_warned = collections.defaultdict(set)  # by level
 
 
 def _log_once(level, sentence, *args, **more):
-    text = sentence % args
-    if text not in _warned and len(_warned) < 1000:
-        _warned.add(text)
+    text, warned = sentence % args, _warned[level]
+    if text not in warned and len(warned) < 1000:
+        warned.add(text)
         log.log(level, "%s", text, **more)
 
 
@@ -116,21 +116,26 @@ def _channels(request):
     return channels
 
 
-def wanted_record(request, again=False):
+def wanted_record(request, before=None):
     """(primary key, record) of the session's user.  (None, None): there is none;
-    (primary key, None): no channels, at the moment."""
-    user = _user(request, again)
+    (primary key, None): no channels, at the moment.
+    before: the record of this request's first look; this one asks the database."""
+    user = _user(request, again=before is not None)
     if user is None:
         return None, None
+    if before is not None:  # with what middleware has put there, but none of what Django remembers
+        for name, value in vars(getattr(request, "_cached_user", user)).items():
+            if not name.endswith("_cache"):
+                vars(user).setdefault(name, value)
     has_user, of_page = "user" in vars(request), vars(request).get("user")
     request.user = user
     try:
         channels = _channels(request)
     except Exception as err:
-        # what the user may read is not known: nothing
-        _log_once(logging.ERROR, "FCGI_SSE_CHANNELS failed; while it does, sessions have no channels: %r", err,
-                  exc_info=True)
-        channels = []
+        channels = before["channels"] if before is not None else []
+        if before is None:  # what the user may read is not known: nothing
+            _log_once(logging.ERROR, "FCGI_SSE_CHANNELS failed; while it does, sessions have no channels: %r", err,
+                      exc_info=True)
     finally:
         # middleware above may look at it, and at whether there is one
         if has_user:
@@ -225,6 +230,8 @@ def _follow(request, response, started):
         if (is_due or known.json is not None) and records.end_if_there(name, is_over=pk is None):
             recent.put(name, Known(None, 0, now, None))
         return
+    if old == new and known and known.json is None and now < known.until:
+        return  # it has ended
     if is_signed and "login" not in record:
         record["login"] = known.login if known and old == new else None
         if record["login"] is None:
@@ -236,7 +243,7 @@ def _follow(request, response, started):
     if _write(session, name, new, pk, record, older, known, now, is_due, was_sent, old != new, started) == "WRITTEN":
         # Who was deactivated, or lost a right, behind this request's look at the user
         # had no record yet that could be found: so one more look, behind the record.
-        pk, anew = wanted_record(request, again=True)
+        pk, anew = wanted_record(request, before=record)
         if anew is None or anew["user"] != record["user"] or {*anew["channels"]} != {*record["channels"]}:
             recent.forget(name)
             records.end(name, is_over=pk is None)
@@ -248,8 +255,8 @@ def _write(session, name, cookie, pk, record, older, known, now, is_due, was_sen
     if known and not is_due and known.json == text and (
             not was_sent or -1 < now + seconds - known.until < min(CHECK_S, seconds / 10)):
         return None
-    if not is_new and (now - started > records.OVER_S / 2 or known and known.json is None and now < known.until):
-        return None  # the session has ended, or may have meanwhile; a later request looks
+    if not is_new and now - started > records.OVER_S / 2:
+        return None  # the session may have ended meanwhile; a later request looks
     status, over_s = records.write(name, record, user=pk, seconds=seconds, force=is_new, older=older)
     if status == "MISSING":
         seconds = _seconds_left(session, cookie)

@@ -29,8 +29,12 @@ def _before(sender, instance, raw, using, update_fields, **_):
 def _after(sender, instance, using, **_):
     # All that was noted since the last one: of this save(), of the one around it, whose
     # receivers called it, and of one that failed.  So none hides the change of another.
-    changed = {name for before in instance.__dict__.pop("_fcgi_sse_before", []) for name, value in before.items()
+    notes = instance.__dict__.pop("_fcgi_sse_before", [])
+    changed = {name for before in notes for name, value in before.items()
                if name in instance.__dict__ and getattr(instance, name) != value}
+    if len(notes) > 1:  # the one around it may save more
+        instance._fcgi_sse_before = [{name: getattr(instance, name) for before in notes for name in before
+                                      if name in instance.__dict__}]
     if not changed or changed == {"is_active"} and instance.is_active:
         return
     # a new name leaves the sessions good: their next request writes it
