@@ -38,8 +38,7 @@
 		}
 	}
 
-	// Ids of fcgi-sse are numbers that grow; of another server's ids the one
-	// that came later counts.
+	// fcgi-sse's ids are numbers that grow; of others the later one counts.
 	function isAfter(a, b) {
 		return b === "" || !(+a <= +b);
 	}
@@ -49,7 +48,7 @@
 			encodeURIComponent(value);
 	}
 
-	// A handler's mistake is reported, and hurts no other handler.
+	// A handler's mistake is reported, and hurts no other.
 	function call(f) {
 		try {
 			f();
@@ -149,8 +148,7 @@
 				withParameter(url, "lastEventId", at);
 		}
 
-		// Something came.  Without heartbeats any silence is normal
-		// (another server, a proxy that buffers).
+		// Something came.  Without heartbeats any silence is normal.
 		function watch() {
 			clearTimeout(timer);
 			if (interval)
@@ -336,7 +334,7 @@
 					isOpen = m.k === "open";
 				// Whose position is unknown, that is this tab's
 				// alone.
-				if (m.reason !== "unknown")
+				if (m.reason !== "unknown" && !isOver)
 					say(m);
 				take(m);
 			});
@@ -369,8 +367,7 @@
 
 		// --- following
 
-		// A leader may be suspended with its lock (a phone's background
-		// tab), or hang: then the lock is taken from it.
+		// A leader may hang, or be suspended with its lock (a phone).
 		function ask() {
 			if (isOver || release)
 				return;
@@ -381,7 +378,7 @@
 
 		// Are we where the leader is, or ahead?
 		function isThere() {
-			return at !== "" && (at === target || isAfter(at, target));
+			return target && (at === target || isAfter(at, target));
 		}
 
 		function catchUp() {
@@ -394,7 +391,8 @@
 				if (m.id !== "") // the leader has those, too
 					take(m);
 				// The first beat comes before the past.
-				if (m.k === "beat" && !beats++ || !all || !isThere())
+				if (m.k === "beat" && !beats++ || isOver || !all ||
+					!isThere())
 					return;
 				own = stop(own);
 				isReady = true;
@@ -414,13 +412,14 @@
 				target = m.at;
 				kept = [];
 			}
+			if (own) // it ends when it is there
+				return;
 			isReady = target === "" ? at === "" && !asksForPast :
 				isThere();
 			if (isReady) {
-				own = stop(own);
 				kept = null;
 				deliver({ k: m.isOpen ? "open" : "beat", at: at });
-			} else if (target !== "" && !own) {
+			} else if (target !== "") {
 				catchUp();
 			}
 		}
@@ -483,6 +482,8 @@
 		ask();
 		return {
 			close: function (hasEnded) {
+				if (isOver)
+					return;
 				isOver = true;
 				line.abort();
 				clearTimeout(timer);
@@ -512,6 +513,8 @@
 		var handlers = Object.create(null), key, connection;
 		var start = options.lastEventId;
 		var names = list(options.events).concat("message");
+		var settings = { credentials: !!options.credentials,
+			retry: options.retry };
 
 		start = start || start === 0 ? String(start) : "";
 		self.state = "connecting";
@@ -551,14 +554,14 @@
 				});
 		}
 
-		// jQuery makes a regular expression of a namespace, and a part
-		// of it that is ours would reach the handlers of "sse.open".
-		// Before 1.9 it cuts "open!", too, down to "open".
+		// A part of it that is ours would reach the handlers of
+		// "sse.open"; so would "open!" before jQuery 1.9.
 		function trigger(type, data) {
 			var parts = type.split(".");
 
-			if (/!/.test(type) ||
-				parts.length > 1 && parts.some(CONTROL.test, CONTROL))
+			if (/!/.test(type))
+				parts = parts.concat(type.slice(0, -1).split("."));
+			if (parts.length > 1 && parts.some(CONTROL.test, CONTROL))
 				type = "message";
 			window.jQuery(element).trigger("sse." +
 				type.replace(/[\\^$*+?()\[\]{}|]/g, "\\$&"), [data]);
@@ -599,7 +602,7 @@
 		}
 
 		function connect(at, tell) {
-			return Connection(url, names, options, at, tell);
+			return Connection(url, names, settings, at, tell);
 		}
 
 		self.close = function () {
@@ -612,8 +615,8 @@
 		// Browsers have them with https, or on localhost.
 		if (options.share && window.navigator.locks)
 			try {
-				key = ["sse", new window.URL(url, document.baseURI),
-					names.sort(), !!options.credentials].join(" ");
+				key = ["sse2", new window.URL(url, document.baseURI),
+					names.sort(), settings.credentials].join(" ");
 				connection = Shared(key, connect, start,
 					/[?&](last|since)=/.test(url) ||
 					start !== "" && !/^\d+$/.test(start),
@@ -646,7 +649,9 @@
 		root = root || document;
 		if (root.getAttribute)
 			begin(root);
-		[].forEach.call(root.querySelectorAll("[sse-data]"), begin);
+		if (root.querySelectorAll)
+			[].forEach.call(root.querySelectorAll("[sse-data]"),
+				begin);
 	}
 
 	window.SSE = {

@@ -40,6 +40,16 @@ say("stream-end", '{"reason": "session"}');""", head=jquery)
         ("foo", {"type": "foo"}), ("end", {"reason": "session"})]
 
 
+def test_exclamation_mark(by_hand, jquery):
+    """Since 1.9 a "!" is a character like any other."""
+    tab = by_hand(PAGE + """
+jQuery("body").on("sse.wow!", function (event, data) {
+	note("wow!", data);
+});
+say("message", '{"type": "wow!"}', "7");""", head=jquery)
+    assert [e["type"] for e in tab.log()] == ["open", "wow!"]
+
+
 def test_before_1_9(by_hand, jquery):
     """jQuery before 1.9 takes the last character from a name with a "!": that makes no control event of data."""
     tab = by_hand(PAGE + """

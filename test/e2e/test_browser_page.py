@@ -37,6 +37,32 @@ addEventListener("load", function () {
     assert tab.js("sources.length") == 1
 
 
+def test_options_of_others(by_hand):
+    """What a page does with its options object afterwards changes no stream."""
+    tab = by_hand("""
+var options = { credentials: true, retry: 100 };
+SSE.connect("/sse/?channels=all", options);
+options.credentials = false;
+options.retry = 1e6;
+answer = 503;
+say("closed");
+pass(0);
+pass(1000);""")
+    assert tab.js("asked[0].withCredentials") is True
+    assert tab.js("sources.map(function (s) { return s.options.withCredentials; })") == [True, True]
+
+
+def test_scan_of_any_node(by_hand):
+    """SSE.scan takes what a MutationObserver gives, texts and comments too."""
+    tab = by_hand("""
+var list = document.createElement("div");
+list.innerHTML = "text<!-- comment --><p sse-data='/sse/'></p>";
+list.childNodes.forEach(function (node) {
+	SSE.scan(node);
+});""")
+    assert tab.js("sources.length") == 1
+
+
 def test_late(by_hand):
     """A script that comes when the page is there already (async) opens the page's streams at once."""
     tab = by_hand("")
