@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 """The measured traps of web servers and libfcgi, each provoked.  (The numbers
 are those of the list in the project's notes: web servers, section 0.)"""
+import contextlib
 import os
 import re
 import signal
@@ -96,7 +97,8 @@ def test_get_values_overflow(redis, fcgi_sse, loop):
     before = set(fcgi_sse.children())
     conn = fcgi.Connection(fcgi_sse.address)
     conn.send(fcgi.record(fcgi.GET_VALUES, fcgi.pairs([("FCGI_MAX_CONNS", "")] * 8), 0), fcgi.begin())
-    wait_until(lambda: set(fcgi_sse.children()) <= before or conn.send(b"\0") or True, 5)
+    with contextlib.suppress(OSError):  # the child may have ended already
+        conn.send(b"\0")
     conn.close()
     wait_until(lambda: set(fcgi_sse.children()) == before, 5, "the child to end")
     publish_ids(redis, "all", "still here")

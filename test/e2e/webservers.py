@@ -4,6 +4,7 @@
 `nginx-example` and `lighttpd-example` start from the example files of the
 project with their marked values replaced, so that those cannot rot.
 """
+import http.client
 import os
 
 from processes import FCGI_SSE_BIN, TOP, Program, free_port, port_listens
@@ -189,6 +190,15 @@ class ApacheCgid(WebServer):
         conf = folder.write("apache.conf", APACHE % {
             "folder": folder.path, "port": port, "redis": redis.url, "heartbeat": heartbeat})
         super().__init__(folder, "apache2", ["apache2", "-D", "FOREGROUND", "-f", conf], port)
+        self.ready(self.runs_scripts)
+
+    def runs_scripts(self):
+        """mod_cgid's own process listens later than the server: until then there is 503."""
+        conn = http.client.HTTPConnection(*self.address, timeout=10)
+        conn.request("HEAD", self.path + "?channels=all")
+        status = conn.getresponse().status
+        conn.close()
+        return status != 503
 
 
 # ---- busybox httpd
