@@ -7,9 +7,9 @@ VERSION := 0.1.0
 
 FCGI_SSE := fcgi-sse config socket children handover listener client request \
 	channel reply cookie session session_record session_store redis_address \
-	redis_conn command take redis_sub resume recent publish recorder \
+	redis_conn command take snapshot redis_sub resume recent publish recorder \
 	record_sub record_queue pending lease history_limits event sse outlet \
-	progress plain follow stream sandbox clock log buf parse
+	progress plain delivery follow stream sandbox clock log buf parse
 SSE_PUBLISH := sse-publish config channel redis_address redis_conn command \
 	publish event sse clock log buf parse
 
@@ -25,6 +25,7 @@ redis_address_test := redis_address parse buf
 command_test := command
 channel_test := channel parse buf
 take_test := take command
+snapshot_test := snapshot sse event parse buf
 request_test := request channel parse buf
 cookie_test := cookie parse buf
 session_record_test := session_record channel parse buf
@@ -48,6 +49,7 @@ request_fuzz := request session session_record channel parse buf
 LIBS_client := -lfcgi
 LIBS_redis_conn := -lhiredis
 LIBS_redis_sub := -lhiredis
+LIBS_snapshot := -lhiredis
 LIBS_event := -lcjson
 LIBS_session_record := -lcjson
 LIBS_session_store := -lmd

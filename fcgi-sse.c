@@ -100,9 +100,7 @@ read_session(struct session *s, const struct request *req,
 
 	if (status == HTTP_OK && s->needs_record &&
 	    req->method != METHOD_OPTIONS)
-		status = session_store_read(s, req, limits, cfg);
-	if (status == HTTP_UNAVAILABLE)
-		log_error("%s; the client is told to come back", s->error);
+		status = session_store_find(s, req, cfg);
 	return status;
 }
 
@@ -133,14 +131,11 @@ answer(struct client *cl, const struct config *cfg, enum admission admission)
 		    admission == ADMISSION_FULL
 			? "all streams are taken just now"
 			: "the server is being restarted");
-	else if ((status = read_session(&ses, &req, &limits, cfg)) ==
-		 HTTP_UNAVAILABLE)
-		result = send_away(cl, &req, &ses,
-		    "the event store cannot be reached just now");
-	else if (status != HTTP_OK)
+	else if ((status = read_session(&ses, &req, &limits, cfg)) != HTTP_OK)
 		result = refuse(
 		    cl, &req, &ses, status, ses.error, ses.is_misconfigured);
-	else if (req.method == METHOD_HEAD || req.method == METHOD_OPTIONS)
+	else if (req.method == METHOD_OPTIONS ||
+		 (req.method == METHOD_HEAD && !ses.needs_record))
 		result = answer_without_stream(cl, &req, &ses);
 	else
 		result = stream_run(cl, cfg, &req, &limits, &ses);

@@ -6,6 +6,7 @@
 
 #include "clock.h"
 
+#define HEADER_LEN_MAX 4096
 #define SMALL_LEN_MAX (1 << 20) /* a reset of 1,024 channels fits */
 
 void
@@ -14,20 +15,37 @@ outlet_init(struct outlet *o, struct client *cl, uint64_t heartbeat_s)
 	memset(o, 0, sizeof(*o));
 	o->cl = cl;
 	o->heartbeat_s = heartbeat_s;
+	buf_init(&o->header, HEADER_LEN_MAX);
 	buf_init(&o->small, SMALL_LEN_MAX);
 }
 
 void
 outlet_free(struct outlet *o)
 {
+	buf_free(&o->header);
 	buf_free(&o->small);
+}
+
+static enum client_result
+put_header(struct outlet *o)
+{
+	enum client_result result = CLIENT_OK;
+
+	if (o->header.len > 0)
+		result = client_write(o->cl, o->header.bytes, o->header.len);
+	o->unflushed_len += o->header.len;
+	buf_free(&o->header);
+	o->is_open = true;
+	return result;
 }
 
 enum client_result
 outlet_put(struct outlet *o, const void *p, size_t len)
 {
+	if (!o->is_open && put_header(o) == CLIENT_GONE)
+		return CLIENT_GONE;
 	o->unflushed_len += len;
-	return client_write(o->cl, p, len);
+	return len > 0 ? client_write(o->cl, p, len) : CLIENT_OK;
 }
 
 enum client_result
@@ -120,6 +138,16 @@ outlet_put_reset(struct outlet *o, const struct channel_set *channels,
 	buf_printf(&o->small, "],\"reason\":\"%s\",\"id\":\"%llu\"}\n\n",
 	    reset_reason_name(reason), (unsigned long long)clock);
 	return outlet_put_small(o);
+}
+
+enum client_result
+outlet_put_answer(struct outlet *o)
+{
+	enum client_result result;
+
+	buf_free(&o->header);
+	result = outlet_put_small(o);
+	return result == CLIENT_OK ? outlet_flush(o) : result;
 }
 
 enum client_result

@@ -18,6 +18,8 @@
 
 struct outlet {
 	struct client *cl;    /* borrowed */
+	struct buf header;    /* it leaves with the first block */
+	bool is_open;	      /* it has left */
 	struct buf small;     /* blocks are built here */
 	uint64_t cursor;      /* the id that the client remembers */
 	uint64_t heartbeat_s; /* of heartbeats that are events; else 0 */
@@ -26,7 +28,8 @@ struct outlet {
 };
 
 /* heartbeat_s: the interval that heartbeats tell page code, as events; 0: they
- * are comments. */
+ * are comments.  The stream's header, with its blank line, is the caller's to
+ * append to o->header; nothing can be written in front of it. */
 void outlet_init(struct outlet *o, struct client *cl, uint64_t heartbeat_s);
 void outlet_free(struct outlet *o);
 
@@ -34,6 +37,10 @@ void outlet_free(struct outlet *o);
  * CLIENT_GONE when nobody reads any more. */
 enum client_result outlet_put(struct outlet *o, const void *p, size_t len);
 enum client_result outlet_put_small(struct outlet *o);
+
+/* Not a stream: what was built in o->small is the whole answer, with a header
+ * of its own.  To be called instead of all others, while o is not open. */
+enum client_result outlet_put_answer(struct outlet *o);
 
 /* All that was put leaves in one write. */
 enum client_result outlet_flush(struct outlet *o);

@@ -146,3 +146,15 @@ redis_address_free(struct redis_address *ra)
 	free(ra->password);
 	memset(ra, 0, sizeof(*ra));
 }
+
+void
+redis_address_put_error(const struct redis_address *ra, const char *why,
+    char *error, size_t error_size)
+{
+	if (ra->unix_path != NULL)
+		snprintf(
+		    error, error_size, "Redis at %s: %s", ra->unix_path, why);
+	else
+		snprintf(error, error_size, "Redis at %s port %u: %s", ra->host,
+		    ra->port, why);
+}

@@ -25,4 +25,8 @@ int redis_address_parse(
     struct redis_address *ra, const char *url, char *error, size_t error_size);
 void redis_address_free(struct redis_address *ra);
 
+/* A sentence that says where, without the password, and why. */
+void redis_address_put_error(const struct redis_address *ra, const char *why,
+    char *error, size_t error_size);
+
 #endif

@@ -28,83 +28,92 @@ milliseconds(int ms)
 }
 
 static redisContext *
-connect_to(const struct redis_address *ra)
+connect_to(const struct redis_address *ra, bool may_wait)
 {
+	const struct timeval limit = milliseconds(REDIS_CONNECT_TIMEOUT_MS);
+
 	if (ra->unix_path != NULL)
-		return redisConnectUnixWithTimeout(
-		    ra->unix_path, milliseconds(REDIS_CONNECT_TIMEOUT_MS));
-	return redisConnectWithTimeout(
-	    ra->host, ra->port, milliseconds(REDIS_CONNECT_TIMEOUT_MS));
+		return may_wait
+			   ? redisConnectUnixWithTimeout(ra->unix_path, limit)
+			   : redisConnectUnixNonBlock(ra->unix_path);
+	return may_wait ? redisConnectWithTimeout(ra->host, ra->port, limit)
+			: redisConnectNonBlock(ra->host, ra->port);
 }
 
-/* One command whose answer must be no error.  0, or -1 with error. */
+/* AUTH and SELECT, as far as they are needed, into the buffer.  Returns how
+ * many answers they will have, or -1 without memory. */
 static int
-demand(struct redis_conn *c, int argc, const char *const *argv, char *error,
-    size_t error_size)
-{
-	struct answer a;
-
-	if (redis_conn_append(c, argc, argv, NULL) == 0 &&
-	    redis_conn_flush(c) == 0) {
-		redis_conn_wait(c, &a);
-		if (a.kind == ANSWER_ERROR) {
-			snprintf(error, error_size, "%s: %s", argv[0], a.text);
-			return -1;
-		}
-		if (a.kind != ANSWER_BROKEN)
-			return 0;
-	}
-	snprintf(error, error_size, "%s: %s", argv[0], redis_conn_error(c));
-	return -1;
-}
-
-static int
-introduce(struct redis_conn *c, const struct redis_address *ra, char *error,
-    size_t error_size)
+append_introduction(struct redis_conn *c, const struct redis_address *ra)
 {
 	const char *auth[3] = { "AUTH" }, *select[2] = { "SELECT" };
+	int argc = 1, n = 0;
 	char db[16];
-	int argc = 1;
 
 	if (ra->password != NULL) {
 		if (ra->user != NULL)
 			auth[argc++] = ra->user;
 		auth[argc++] = ra->password;
-		if (demand(c, argc, auth, error, error_size) == -1)
+		if (redis_conn_append(c, argc, auth, NULL) == -1)
 			return -1;
+		n++;
 	}
 	if (ra->db == 0)
-		return 0;
+		return n;
 	snprintf(db, sizeof(db), "%u", ra->db);
 	select[1] = db;
-	return demand(c, 2, select, error, error_size);
+	return redis_conn_append(c, 2, select, NULL) == -1 ? -1 : n + 1;
+}
+
+static struct redis_conn *
+new_connection(const struct redis_address *ra, bool may_wait, int *nanswers,
+    char *error, size_t error_size)
+{
+	struct redis_conn *c = calloc(1, sizeof(*c));
+
+	*nanswers = -1;
+	if (c != NULL)
+		c->context = connect_to(ra, may_wait);
+	if (c != NULL && c->context != NULL && c->context->err == 0)
+		*nanswers = append_introduction(c, ra);
+	if (*nanswers != -1) {
+		if (ra->unix_path == NULL)
+			redisEnableKeepAlive(c->context);
+		return c;
+	}
+	redis_conn_put_error(c, ra, error, error_size);
+	redis_conn_close(c);
+	return NULL;
+}
+
+struct redis_conn *
+redis_conn_begin(const struct redis_address *ra, int *nanswers, char *error,
+    size_t error_size)
+{
+	return new_connection(ra, false, nanswers, error, error_size);
 }
 
 struct redis_conn *
 redis_conn_open(const struct redis_address *ra, char *error, size_t error_size)
 {
-	struct redis_conn *c = calloc(1, sizeof(*c));
-	char where[160], why[160] = "out of memory";
+	struct redis_conn *c;
+	struct answer a;
+	int n;
 
-	if (ra->unix_path != NULL)
-		snprintf(where, sizeof(where), "%s", ra->unix_path);
-	else
-		snprintf(
-		    where, sizeof(where), "%s port %u", ra->host, ra->port);
-	if (c == NULL || (c->context = connect_to(ra)) == NULL)
-		goto fail;
-	if (c->context->err != 0) {
-		snprintf(why, sizeof(why), "%s", c->context->errstr);
-		goto fail;
-	}
-	if (ra->unix_path == NULL)
-		redisEnableKeepAlive(c->context);
+	if ((c = new_connection(ra, true, &n, error, error_size)) == NULL)
+		return NULL;
 	redisSetTimeout(c->context, milliseconds(REDIS_COMMAND_TIMEOUT_MS));
-	if (introduce(c, ra, why, sizeof(why)) == -1)
-		goto fail;
+	redis_conn_flush(c); /* its error comes up in the wait */
+	for (; n > 0; n--) {
+		redis_conn_wait(c, &a);
+		if (a.kind == ANSWER_BROKEN || a.kind == ANSWER_ERROR)
+			goto fail;
+	}
 	return c;
 fail:
-	snprintf(error, error_size, "Redis at %s: %s", where, why);
+	if (a.kind == ANSWER_ERROR)
+		redis_address_put_error(ra, a.text, error, error_size);
+	else
+		redis_conn_put_error(c, ra, error, error_size);
 	redis_conn_close(c);
 	return NULL;
 }
@@ -129,6 +138,24 @@ redis_conn_error(const struct redis_conn *c)
 	    strcmp(c->context->errstr, strerror(EAGAIN)) == 0)
 		return "no answer within the time limit";
 	return c->context->err != 0 ? c->context->errstr : "out of memory";
+}
+
+void
+redis_conn_put_error(const struct redis_conn *c, const struct redis_address *ra,
+    char *error, size_t error_size)
+{
+	redis_address_put_error(ra,
+	    c != NULL && c->context != NULL ? redis_conn_error(c)
+					    : "out of memory",
+	    error, error_size);
+}
+
+bool
+redis_conn_was_cut(const struct redis_conn *c)
+{
+	return c->context->err == REDIS_ERR_EOF ||
+	       (c->context->err == REDIS_ERR_IO &&
+		   strcmp(c->context->errstr, strerror(ECONNRESET)) == 0);
 }
 
 int
@@ -184,13 +211,24 @@ out:
 }
 
 int
-redis_conn_flush(struct redis_conn *c)
+redis_conn_send(struct redis_conn *c, bool *is_done)
 {
 	int done = 0;
 
 	c->known = NULL;
-	while (!done)
-		if (redisBufferWrite(c->context, &done) != REDIS_OK)
+	if (redisBufferWrite(c->context, &done) != REDIS_OK)
+		return -1;
+	*is_done = done != 0;
+	return 0;
+}
+
+int
+redis_conn_flush(struct redis_conn *c)
+{
+	bool is_done = false;
+
+	while (!is_done)
+		if (redis_conn_send(c, &is_done) == -1)
 			return -1;
 	return 0;
 }

@@ -6,6 +6,7 @@
 #ifndef REDIS_CONN_H
 #define REDIS_CONN_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -25,8 +26,26 @@ struct redis_conn *redis_conn_open(
     const struct redis_address *ra, char *error, size_t error_size);
 void redis_conn_close(struct redis_conn *c);
 
+/*
+ * Begin to connect, and wait for nothing, here or in any call on this
+ * connection (but for the name of a host, which is resolved here).  What
+ * authenticates and selects the database is in the buffer, in front of what is
+ * appended next; *nanswers says how many answers belong to that.  Returns as
+ * redis_conn_open.
+ */
+struct redis_conn *redis_conn_begin(const struct redis_address *ra,
+    int *nanswers, char *error, size_t error_size);
+
 /* Why the last call failed; lives until the next one. */
 const char *redis_conn_error(const struct redis_conn *c);
+
+/* The same as a sentence that names the address.  c may be NULL: there was no
+ * memory for it. */
+void redis_conn_put_error(const struct redis_conn *c,
+    const struct redis_address *ra, char *error, size_t error_size);
+
+/* Did the other side end a connection that stood? */
+bool redis_conn_was_cut(const struct redis_conn *c);
 
 /* To poll for POLLIN. */
 int redis_conn_fd(const struct redis_conn *c);
@@ -76,8 +95,13 @@ int redis_conn_append_script(struct redis_conn *c,
 /* Write the buffer, waiting up to the command's time limit.  0, or -1. */
 int redis_conn_flush(struct redis_conn *c);
 
+/* Write what goes without waiting, on a connection that was begun so.  *is_done:
+ * the buffer is empty; if not, again when poll() says POLLOUT.  0, or -1. */
+int redis_conn_send(struct redis_conn *c, bool *is_done);
+
 /* Read once; to be called when poll() says that there is something (else it
- * waits, up to the command's time limit).  0, or -1: the connection is gone. */
+ * waits, up to the command's time limit, on a connection of redis_conn_open).
+ * 0, or -1: the connection is gone. */
 int redis_conn_fill(struct redis_conn *c);
 
 /*

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The subscriber's connection.  One write carries UNSUBSCRIBE, MULTI, the
- * snapshot script, SUBSCRIBE, EXEC; Redis runs the block between any two
- * commands of others, so nothing falls between replay and live.  (A subscribed
- * RESP2 connection can run no script: hence UNSUBSCRIBE first.)  The answers
- * come behind messages that were on their way, and those count: in a flood the
- * history may have moved past them.
+ * snapshot script, SUBSCRIBE, EXEC, and on a new connection AUTH and SELECT in
+ * front; Redis runs the block between any two commands of others, so nothing
+ * falls between replay and live.  (A subscribed RESP2 connection can run no
+ * script: hence UNSUBSCRIBE first.)  The answers come after messages that were
+ * on their way, and those count: in a flood the history may have moved past
+ * them.
  */
 #include "redis_sub.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +19,7 @@
 
 #include "command.h"
 #include "redis_conn.h"
+#include "snapshot.h"
 
 struct redis_sub {
 	const struct config *cfg;
@@ -25,11 +28,13 @@ struct redis_sub {
 	struct redis_conn *conn; /* NULL: not connected */
 	size_t prefix_len;
 	struct take_words words;
-	struct taken_channel *found;	      /* by the last take */
-	redisReply *exec;		      /* its answer */
-	const redisReply *snapshot, *records; /* in it */
+	struct taken_channel *found; /* by the last take */
+	redisReply *exec;	     /* its answer, */
+	const redisReply *snapshot;  /* and the script's in it */
+	bool is_unsent;		     /* some of what was asked */
 	bool is_subscribed;
-	bool was_torn;
+	bool is_not_atomic;
+	bool was_cut;
 	int answers_due;     /* of the take that was asked for */
 	redisReply *refusal; /* the first of them that was an error */
 	redisReply *message; /* what the last redis_sub_next borrows from */
@@ -37,25 +42,32 @@ struct redis_sub {
 };
 
 struct redis_sub *
-redis_sub_new(const struct config *cfg, const struct channel_set *channels,
-    const char *session_key, struct redis_conn *conn)
+redis_sub_new(const struct config *cfg)
 {
 	struct redis_sub *sub = calloc(1, sizeof(*sub));
 
 	if (sub == NULL)
 		return NULL;
 	sub->cfg = cfg;
+	sub->prefix_len = strlen(cfg->prefix);
+	return sub;
+}
+
+int
+redis_sub_set(struct redis_sub *sub, const struct channel_set *channels,
+    const char *session_key)
+{
+	redis_sub_drop_taken(sub);
+	take_words_free(&sub->words);
+	free(sub->found);
 	sub->channels = channels;
 	sub->session_key = session_key;
-	sub->prefix_len = strlen(cfg->prefix);
-	sub->found = calloc(channels->n, sizeof(*sub->found));
-	if (sub->found == NULL || take_words_init(&sub->words, cfg->prefix,
-				      channels, session_key) == -1) {
-		redis_sub_free(sub);
-		return NULL;
-	}
-	sub->conn = conn;
-	return sub;
+	sub->found = calloc(channels->n + 1, sizeof(*sub->found));
+	if (take_words_init(
+		&sub->words, sub->cfg->prefix, channels, session_key) == -1 ||
+	    sub->found == NULL)
+		return -1;
+	return 0;
 }
 
 static void
@@ -72,7 +84,15 @@ redis_sub_drop_taken(struct redis_sub *sub)
 	if (sub->exec != NULL)
 		freeReplyObject(sub->exec);
 	sub->exec = NULL;
-	sub->snapshot = sub->records = NULL;
+	sub->snapshot = NULL;
+}
+
+static void
+drop_refusal(struct redis_sub *sub)
+{
+	if (sub->refusal != NULL)
+		freeReplyObject(sub->refusal);
+	sub->refusal = NULL;
 }
 
 static void
@@ -80,11 +100,9 @@ disconnect(struct redis_sub *sub)
 {
 	redis_conn_close(sub->conn);
 	sub->conn = NULL;
-	sub->is_subscribed = false;
+	sub->is_subscribed = sub->is_unsent = false;
 	sub->answers_due = 0;
-	if (sub->refusal != NULL)
-		freeReplyObject(sub->refusal);
-	sub->refusal = NULL;
+	drop_refusal(sub);
 }
 
 void
@@ -157,12 +175,21 @@ read_message(
 
 /* --- the take ----------------------------------------------------------- */
 
-static int
+static void
 fail(struct redis_sub *sub, const char *why)
 {
-	snprintf(sub->error, sizeof(sub->error), "%s", why);
+	redis_address_put_error(
+	    &sub->cfg->redis, why, sub->error, sizeof(sub->error));
 	disconnect(sub);
-	return -1;
+}
+
+/* The connection is gone.  What Redis said before tells more than that. */
+static void
+fail_broken(struct redis_sub *sub)
+{
+	sub->was_cut = sub->refusal == NULL && redis_conn_was_cut(sub->conn);
+	fail(sub, sub->refusal != NULL ? sub->refusal->str
+				       : redis_conn_error(sub->conn));
 }
 
 static int
@@ -178,49 +205,42 @@ append_word(struct redis_sub *sub, const char *command)
 }
 
 static int
-write_take(struct redis_sub *sub, bool with_multi)
+write_take(struct redis_sub *sub, bool is_atomic)
 {
+	bool is_sent;
+
 	if ((sub->is_subscribed && append_word(sub, "UNSUBSCRIBE") == -1) ||
-	    (with_multi && append_word(sub, "MULTI") == -1) ||
+	    (is_atomic && append_word(sub, "MULTI") == -1) ||
 	    append(sub, &sub->words.eval) == -1 ||
 	    append(sub, &sub->words.subscribe) == -1 ||
-	    (with_multi && append_word(sub, "EXEC") == -1) ||
-	    redis_conn_flush(sub->conn) == -1)
-		return fail(sub, redis_conn_error(sub->conn));
+	    (is_atomic && append_word(sub, "EXEC") == -1)) {
+		fail(sub, "out of memory");
+		return -1;
+	}
+	if (redis_conn_send(sub->conn, &is_sent) == -1) {
+		fail_broken(sub);
+		return -1;
+	}
+	sub->is_unsent = !is_sent;
 	sub->is_subscribed = true;
-	sub->answers_due = with_multi ? 4 : 1;
+	sub->is_not_atomic = !is_atomic;
+	sub->answers_due += is_atomic ? 4 : 1;
 	return 0;
-}
-
-static uint64_t
-number(const redisReply *r)
-{
-	return r->type == REDIS_REPLY_INTEGER && r->integer > 0
-		   ? (uint64_t)r->integer
-		   : 0;
-}
-
-static bool
-is_oom(const redisReply *r)
-{
-	return r != NULL && r->type == REDIS_REPLY_ERROR &&
-	       strncmp(r->str, "OOM", 3) == 0;
 }
 
 int
 redis_sub_ask(struct redis_sub *sub, const struct position *positions,
-    uint64_t highest, const struct cursor *start)
+    uint64_t highest, const struct cursor *start, size_t bytes)
 {
 	redis_sub_drop_taken(sub);
 	drop_message(sub);
-	sub->was_torn = false;
-	if (sub->conn == NULL) {
-		sub->conn = redis_conn_open(
-		    &sub->cfg->redis, sub->error, sizeof(sub->error));
-		if (sub->conn == NULL)
-			return -1;
-	}
-	take_words_set(&sub->words, positions, highest, start);
+	sub->was_cut = false;
+	if (sub->conn == NULL)
+		sub->conn = redis_conn_begin(&sub->cfg->redis,
+		    &sub->answers_due, sub->error, sizeof(sub->error));
+	if (sub->conn == NULL)
+		return -1;
+	take_words_set(&sub->words, positions, highest, start, bytes);
 	return write_take(sub, true);
 }
 
@@ -233,100 +253,67 @@ accept_take(struct redis_sub *sub, redisReply *r)
 	sub->exec = r;
 	if (r->type == REDIS_REPLY_ARRAY && r->elements == 2)
 		script = r->element[0];
-	if (script->type == REDIS_REPLY_ARRAY && script->elements == 9) {
+	if (snapshot_is_valid(script)) {
 		sub->snapshot = script;
-		sub->records = script->element[8];
 		return SUB_TAKEN;
 	}
-	fail(sub, script->type == REDIS_REPLY_ERROR
-		      ? script->str
-		      : "Redis gave an answer of another form");
+	fail(sub, script->type == REDIS_REPLY_ERROR ? script->str
+						    : "unexpected reply");
+	return SUB_CLOSED;
+}
+
+/* All answers are there, and one of them was an error. */
+static enum sub_kind
+accept_refusal(struct redis_sub *sub)
+{
+	/* Redis over its memory limit refuses everything within MULTI, and
+	 * nothing that only reads without */
+	if (strncmp(sub->refusal->str, "OOM", 3) == 0 && !sub->is_not_atomic) {
+		drop_refusal(sub);
+		sub->is_subscribed = false;
+		return write_take(sub, false) == 0 ? SUB_NONE : SUB_CLOSED;
+	}
+	fail(sub, sub->refusal->str);
 	return SUB_CLOSED;
 }
 
 /*
- * One answer to the commands of a take: OK of MULTI, QUEUED twice, and EXEC's;
- * or, without MULTI, the script's alone.  Takes r.
+ * One answer to the commands of a take: perhaps those to AUTH and SELECT, OK of
+ * MULTI, QUEUED twice, and EXEC's; or, without MULTI, the script's alone.
+ * Takes r.
  */
 static enum sub_kind
 read_answer(struct redis_sub *sub, redisReply *r)
 {
 	bool is_refused = r->type == REDIS_REPLY_ERROR;
-	enum sub_kind kind = SUB_CLOSED;
 
-	if (sub->answers_due == 0)
-		goto out; /* unasked */
-	if (--sub->answers_due > 0) {
-		kind = SUB_NONE;
-		if (is_refused && sub->refusal == NULL) {
-			sub->refusal = r; /* the first one tells why */
-			return kind;
-		}
-		goto out;
-	}
-	if (sub->refusal == NULL)
+	/* one that nobody asked for tells why the connection ends */
+	if (sub->answers_due > 0)
+		sub->answers_due--;
+	if (sub->answers_due == 0 && !is_refused && sub->refusal == NULL)
 		return accept_take(sub, r);
-	/* Redis over its memory limit refuses everything within MULTI, and
-	 * nothing that only reads without */
-	if (is_oom(sub->refusal)) {
-		freeReplyObject(sub->refusal);
-		sub->refusal = NULL;
-		sub->was_torn = true;
-		sub->is_subscribed = false;
-		if (write_take(sub, false) == 0)
-			kind = SUB_NONE;
-	} else {
-		fail(sub, sub->refusal->str);
-	}
-out:
-	freeReplyObject(r);
-	return kind;
+	if (is_refused && sub->refusal == NULL)
+		sub->refusal = r; /* the first one tells why */
+	else
+		freeReplyObject(r);
+	if (sub->answers_due > 0)
+		return SUB_NONE;
+	return accept_refusal(sub);
 }
 
 void
 redis_sub_read_take(struct redis_sub *sub, struct take *t)
 {
-	const redisReply *s = sub->snapshot, *state = s->element[7];
-	size_t i;
-
-	t->clock = number(s->element[0]);
-	t->epoch = number(s->element[1]);
-	t->now_us = number(s->element[2]);
-	t->is_replica = number(s->element[3]) != 0;
-	t->has_more = number(s->element[4]) != 0;
-	t->is_torn = sub->was_torn;
-	t->patterns = s->element[5]->type == REDIS_REPLY_STRING
-			  ? s->element[5]->str
-			  : NULL;
-	t->session = NULL;
-	if (s->element[6]->type == REDIS_REPLY_STRING) {
-		t->session = s->element[6]->str;
-		t->session_len = (size_t)s->element[6]->len;
-	}
-	t->channels = sub->found;
-	t->nrecords = sub->records->elements / 2;
-	for (i = 0; i < sub->channels->n; i++) {
-		struct taken_channel *found = &sub->found[i];
-
-		memset(found, 0, sizeof(*found));
-		if (2 * i + 1 >= state->elements)
-			continue;
-		found->last = number(state->element[2 * i]);
-		found->oldest_prev = number(state->element[2 * i + 1]);
-	}
+	snapshot_read(sub->snapshot, sub->found, sub->channels->n, t);
+	t->is_not_atomic = sub->is_not_atomic;
 }
 
 int
 redis_sub_taken(
     const struct redis_sub *sub, size_t i, size_t *channel, struct record *rec)
 {
-	const redisReply *c = sub->records->element[2 * i];
-	const redisReply *r = sub->records->element[2 * i + 1];
-
-	*channel = (size_t)number(c);
-	if (*channel >= sub->channels->n || r->type != REDIS_REPLY_STRING)
-		return -1;
-	return record_parse(rec, r->str, (size_t)r->len);
+	return snapshot_record(
+	    sub->snapshot, i, sub->channels->n, channel, rec);
 }
 
 /* --- live --------------------------------------------------------------- */
@@ -335,17 +322,16 @@ enum sub_kind
 redis_sub_next(struct redis_sub *sub, struct sub_message *m)
 {
 	enum sub_kind kind = SUB_NONE;
-	const redisContext *context;
+	redisContext *context;
 	void *reply;
 
 	while (kind == SUB_NONE && sub->conn != NULL) {
 		drop_message(sub);
 		context = redis_conn_context(sub->conn);
 		reply = NULL;
-		if (redisGetReplyFromReader(
-			redis_conn_context(sub->conn), &reply) != REDIS_OK ||
+		if (redisGetReplyFromReader(context, &reply) != REDIS_OK ||
 		    (reply == NULL && context->err != 0)) {
-			fail(sub, redis_conn_error(sub->conn));
+			fail_broken(sub);
 		} else if (reply == NULL) {
 			return SUB_NONE;
 		} else if (!is_push(reply)) {
@@ -364,11 +350,34 @@ redis_sub_fd(const struct redis_sub *sub)
 	return sub->conn != NULL ? redis_conn_fd(sub->conn) : -1;
 }
 
-void
-redis_sub_fill(struct redis_sub *sub)
+short
+redis_sub_poll_events(const struct redis_sub *sub)
 {
-	if (sub->conn != NULL)
-		redis_conn_fill(sub->conn); /* its error comes up in next */
+	return sub->is_unsent ? POLLIN | POLLOUT : POLLIN;
+}
+
+void
+redis_sub_work(struct redis_sub *sub, short revents)
+{
+	bool is_sent = false;
+
+	/* an error comes up in redis_sub_next */
+	if (sub->is_unsent && redis_conn_send(sub->conn, &is_sent) == 0)
+		sub->is_unsent = !is_sent;
+	if (revents & ~POLLOUT)
+		redis_conn_fill(sub->conn);
+}
+
+void
+redis_sub_give_up(struct redis_sub *sub)
+{
+	fail(sub, "no answer within the time limit");
+}
+
+bool
+redis_sub_was_cut(const struct redis_sub *sub)
+{
+	return sub->was_cut;
 }
 
 const char *

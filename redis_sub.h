@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What one stream reads from Redis: a take (a snapshot of what is behind its
+ * What one stream reads from Redis: a take (a snapshot of what is after its
  * positions and the subscription, in one step), then records as they come.
+ * It never waits: the caller polls.
  * Errors are text in the object; nothing here logs.
  */
 #ifndef REDIS_SUB_H
@@ -17,29 +18,30 @@
 #include "sse.h"
 #include "take.h"
 
-struct redis_conn;
 struct redis_sub;
 
-/* Reads those channels, and with them the session's record under session_key
- * (NULL for none), on conn, which it then owns, or, if that is NULL, on a
- * connection that redis_sub_ask makes.  Borrows cfg, channels and key for its
- * life.  NULL without memory: conn is still the caller's. */
-struct redis_sub *redis_sub_new(const struct config *cfg,
-    const struct channel_set *channels, const char *session_key,
-    struct redis_conn *conn);
+/* Not connected; borrows cfg for its life.  NULL without memory. */
+struct redis_sub *redis_sub_new(const struct config *cfg);
 void redis_sub_free(struct redis_sub *sub);
 
+/* From the next take on it reads those channels (none is fine), and with them
+ * the session's grant under session_key (NULL for none); borrows both until it
+ * is called again or freed.  Returns 0, or -1 without memory: then nothing but
+ * redis_sub_free is left to do. */
+int redis_sub_set(struct redis_sub *sub, const struct channel_set *channels,
+    const char *session_key);
+
 /*
- * Ask for a take: connect if need be, and have Redis read the store behind
- * positions[] and (re)subscribe, atomically; the arguments are those of
- * take_words_set.
- * Returns 0: go on with redis_sub_next until SUB_TAKEN (or SUB_CLOSED).  What
- * it returns before was published before the take, and the take, which is of
- * these positions, may bring it again.  Returns -1 with redis_sub_error: try
- * again later.
+ * Ask for a take: begin to connect if need be, and have Redis read the store
+ * after positions[] and (re)subscribe, atomically; the arguments are those of
+ * take_words_set.  Waits for nothing.
+ * Returns 0: poll, and go on with redis_sub_next until SUB_TAKEN (or
+ * SUB_CLOSED).  What it returns before was published before the take, and the
+ * take, which is of these positions, may bring it again.  Returns -1 with
+ * redis_sub_error: try again later.
  */
 int redis_sub_ask(struct redis_sub *sub, const struct position *positions,
-    uint64_t highest, const struct cursor *start);
+    uint64_t highest, const struct cursor *start, size_t bytes);
 
 /* After SUB_TAKEN: *t, whose pointers live until redis_sub_drop_taken. */
 void redis_sub_read_take(struct redis_sub *sub, struct take *t);
@@ -57,7 +59,7 @@ enum sub_kind {
 	SUB_RECORD,  /* rec, of channel */
 	SUB_PLAIN,   /* payload, of channel: a plain PUBLISH */
 	SUB_NOTICE,  /* a recorder came or went: take */
-	SUB_SESSION, /* the session's record changed: pass nothing on, take */
+	SUB_SESSION, /* the session's grant changed: pass nothing on, take */
 	SUB_TAKEN,   /* the take that was asked for is there */
 	SUB_CLOSED   /* the connection is gone, or the take was refused:
 		     * redis_sub_error; ask again later */
@@ -74,14 +76,21 @@ struct sub_message {
  * redis_sub_next, _ask or _free. */
 enum sub_kind redis_sub_next(struct redis_sub *sub, struct sub_message *m);
 
-/* To poll for POLLIN; -1 while there is no connection. */
+/* What to poll; the descriptor is -1 while there is no connection. */
 int redis_sub_fd(const struct redis_sub *sub);
+short redis_sub_poll_events(const struct redis_sub *sub);
 
-/* Read once: when poll() says so, or to wait, up to the command's time limit.
- * A lost connection shows in redis_sub_next, behind what came before. */
-void redis_sub_fill(struct redis_sub *sub);
+/* Write and read what poll() says is possible.  A lost connection shows in
+ * redis_sub_next, after what came before. */
+void redis_sub_work(struct redis_sub *sub, short revents);
 
-/* Why the last call failed; lives as long as sub. */
+/* Close the connection: the answer did not come in time. */
+void redis_sub_give_up(struct redis_sub *sub);
+
+/* After SUB_CLOSED: did Redis end a connection that stood, without a word? */
+bool redis_sub_was_cut(const struct redis_sub *sub);
+
+/* Why the last call failed, and where; lives as long as sub. */
 const char *redis_sub_error(const struct redis_sub *sub);
 
 #endif

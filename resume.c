@@ -15,6 +15,8 @@ reset_reason_name(enum reset_reason reason)
 		return "flushed";
 	case RESET_TRIMMED:
 		return "trimmed";
+	case RESET_OVERSIZED:
+		return "oversized";
 	case RESET_NONE:
 		break;
 	}

@@ -16,9 +16,15 @@
  * older cursor cannot be checked. */
 #define META_AGE_US (INT64_C(30) * 86400 * 1000000)
 
-enum reset_reason { RESET_NONE, RESET_UNKNOWN, RESET_FLUSHED, RESET_TRIMMED };
+enum reset_reason {
+	RESET_NONE,
+	RESET_UNKNOWN,
+	RESET_FLUSHED,
+	RESET_TRIMMED,
+	RESET_OVERSIZED /* of one event: Redis' limits do not let it through */
+};
 
-/* Its word in the stream: "unknown", "flushed", "trimmed". */
+/* Its word in the stream: "unknown", "flushed", "trimmed", "oversized". */
 const char *reset_reason_name(enum reset_reason reason);
 
 struct resume {

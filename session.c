@@ -12,7 +12,6 @@
 
 #include "buf.h"
 #include "parse.h"
-#include "redis_conn.h"
 #include "session_record.h"
 
 #define DEFAULT_CHANNEL "sse" /* tornado-sse's */
@@ -262,6 +261,4 @@ void
 session_close(struct session *s)
 {
 	forget_record(s);
-	redis_conn_close(s->conn);
-	s->conn = NULL;
 }

@@ -12,8 +12,6 @@
 
 #define SESSION_KEY_SIZE 144 /* prefix, "session:", 64 hex digits, NUL */
 
-struct redis_conn;
-
 struct session {
 	struct channel_set channels; /* what the stream reads */
 	bool is_open;	 /* no session guards the location: CORS may be "*" */
@@ -26,7 +24,6 @@ struct session {
 	char *record;		    /* owned: as it was read, record_len */
 	size_t record_len;	    /* bytes */
 	char *user;		    /* owned; NULL: it names none */
-	struct redis_conn *conn;    /* owned until somebody takes it; or NULL */
 };
 
 /*

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* The session of a request, as its record in Redis has it. */
+/* Where Redis has the session of a request. */
 #ifndef SESSION_STORE_H
 #define SESSION_STORE_H
 
@@ -8,13 +8,11 @@
 #include "session.h"
 
 /*
- * For a location with SSE_SESSION_COOKIE: find the cookie, look its record up
- * by the SHA-256 of its value, and apply it to s.  The connection stays with s
- * for the stream.  Returns HTTP_OK; HTTP_FORBIDDEN with a sentence in s->error;
- * HTTP_UNAVAILABLE, with one for the log, if Redis is away.
+ * For a location with SSE_SESSION_COOKIE: find the cookie, and where its grant
+ * is: under the SHA-256 of its value (s->key).  Returns HTTP_OK, or
+ * HTTP_FORBIDDEN with a sentence in s->error.
  */
-enum http_status session_store_read(struct session *s,
-    const struct request *req, const struct request_limits *limits,
-    const struct config *cfg);
+enum http_status session_store_find(
+    struct session *s, const struct request *req, const struct config *cfg);
 
 #endif

@@ -18,12 +18,11 @@
 #include "parse.h"
 #include "redis_sub.h"
 #include "reply.h"
-#include "resume.h"
 
-#define COME_BACK_LEAST_MS 5000
-#define COME_BACK_MOST_MS 15000
-#define GOODBYE_LEAST_MS 1000 /* a restarted server is soon there again */
-#define GOODBYE_MOST_MS 5000
+#define COME_BACK_MIN_MS 5000
+#define COME_BACK_MAX_MS 15000
+#define GOODBYE_MIN_MS 1000 /* a restarted server is soon there again */
+#define GOODBYE_MAX_MS 5000
 #define FLUSH_LEN 32768 /* in a flood, read on until so much is to leave */
 
 static volatile sig_atomic_t stop_requested;
@@ -38,7 +37,7 @@ struct stream {
 	struct outlet out;
 	struct follower follower;
 	bool is_stopping;
-	bool is_over; /* the session is */
+	bool is_over; /* the answer is complete */
 	int64_t end_due_ms;
 };
 
@@ -74,121 +73,117 @@ stream_is_stopping(void)
 					  sigismember(&pending, SIGTERM) == 1);
 }
 
-/* --- the start ---------------------------------------------------------- */
+/* --- answers that are no stream ------------------------------------------ */
 
-/* The header, how to come back, where replay begins, and what is gone. */
+/* It will pass. */
 static enum client_result
-put_start(struct stream *st, const struct resume *r)
+come_back(struct stream *st, const char *why)
 {
-	enum client_result result;
-
-	reply_put_stream_header(&st->out.small, st->req, st->session);
-	result = outlet_put_retry(&st->out, (int64_t)st->cfg->retry_ms);
-	if (result == CLIENT_OK)
-		result = outlet_put_id(&st->out, r->floor);
-	if (result == CLIENT_OK && r->reason != RESET_NONE)
-		result = follow_put_reset(&st->follower, r->reason,
-		    r->concerns_all || r->reason != RESET_TRIMMED);
-	return result;
-}
-
-/* From the first take to the live stream. */
-static enum client_result
-start(struct stream *st)
-{
-	struct resume r = follow_resume(&st->follower, &st->req->cursor);
-	enum client_result result = put_start(st, &r);
-
-	if (result == CLIENT_OK)
-		result = follow_catch_up(&st->follower, &r);
-	return result == CLIENT_OK ? outlet_flush(&st->out) : result;
+	st->is_over = true;
+	reply_put_come_back(&st->out.small, st->req, st->session,
+	    clock_random(COME_BACK_MIN_MS, COME_BACK_MAX_MS), why);
+	return outlet_put_answer(&st->out);
 }
 
 /* Redis is away before anything was said. */
 static enum client_result
-come_back(struct stream *st, const char *why)
+come_back_from(struct stream *st, const char *error)
 {
-	log_error("%s; the client is told to come back", why);
-	reply_put_come_back(&st->out.small, st->req, st->session,
-	    clock_random(COME_BACK_LEAST_MS, COME_BACK_MOST_MS),
-	    "the event store cannot be reached just now");
-	if (outlet_put_small(&st->out) == CLIENT_GONE)
-		return CLIENT_GONE;
-	return outlet_flush(&st->out);
+	log_error("%s; the client is told to come back", error);
+	return come_back(st, "the event store cannot be reached just now");
+}
+
+static enum client_result
+refuse(struct stream *st, enum http_status status)
+{
+	st->is_over = true;
+	reply_put_refusal(
+	    &st->out.small, st->req, st->session, status, st->session->error);
+	return outlet_put_answer(&st->out);
 }
 
 /* --- the session -------------------------------------------------------- */
 
-static int
-open_follower(struct stream *st)
+static enum client_result
+end_with_session(struct stream *st, const char *user)
 {
-	return follow_open(&st->follower, st->cfg, st->session, &st->out);
+	st->is_over = true;
+	log_debug("a session is over: the stream of %s ends", user);
+	return outlet_put_end(&st->out, "session");
 }
 
-/* The record in Redis is another one now: apply it, and follow the channels
- * that it names.  Returns 0, or -1 if the session is over (is_over). */
-static int
-follow_session(struct stream *st)
+static void
+log_channels(const struct session *s)
 {
-	enum http_status status =
-	    session_apply(st->session, st->req, st->limits,
-		st->follower.taken.session, st->follower.taken.session_len);
+	log_debug("stream of %zu channels%s%s", s->channels.n,
+	    s->user != NULL ? " for " : "", s->user != NULL ? s->user : "");
+}
 
+/* The grant in Redis is another one now, or this is its first reading: follow
+ * the channels that it names. */
+static enum client_result
+apply_grant(struct stream *st)
+{
+	const struct take *t = &st->follower.delivery.taken;
+	const char *name = st->session->user;
+	char user[CHANNEL_LEN_MAX + 1];
+	enum http_status status;
+
+	snprintf(
+	    user, sizeof(user), "%s", name != NULL ? name : "nobody named");
+	status = session_apply(
+	    st->session, st->req, st->limits, t->session, t->session_len);
 	if (status != HTTP_OK && st->session->is_misconfigured)
 		log_error("%s", st->session->error);
-	follow_close(&st->follower);
-	if (open_follower(st) == 0 && status == HTTP_OK)
-		return 0;
+	if (status != HTTP_OK)
+		return st->out.is_open ? end_with_session(st, user)
+				       : refuse(st, status);
+	if (st->req->method == METHOD_HEAD) {
+		st->is_over = true;
+		return outlet_put(&st->out, NULL, 0);
+	}
+	log_channels(st->session);
+	if (follow_set(&st->follower) == 0)
+		return CLIENT_OK;
+	return st->out.is_open ? end_with_session(st, user)
+			       : come_back_from(st, "out of memory");
+}
+
+/* --- the end ------------------------------------------------------------ */
+
+/* The site shuts down: streams end spread over the drain time. */
+static enum client_result
+begin_to_stop(struct stream *st)
+{
+	if (client_is_cgi(st->cl))
+		return CLIENT_GONE; /* the web server says so */
+	st->is_stopping = true;
+	if (!st->out.is_open)
+		return come_back(st, "the server is being restarted");
+	st->end_due_ms =
+	    clock_now_ms() + clock_random(0, (int64_t)st->cfg->drain_s * 1000);
+	return CLIENT_OK;
+}
+
+static enum client_result
+end(struct stream *st)
+{
 	st->is_over = true;
-	return -1;
+	if (!st->is_stopping)
+		return CLIENT_OK;
+	return outlet_put_retry(
+	    &st->out, clock_random(GOODBYE_MIN_MS, GOODBYE_MAX_MS));
 }
 
-/* The first take; again from the start if the record changed between its
- * first reading and the take.  Returns what the answer was if there is no
- * stream (is_over is set then, too). */
-static enum client_result
-begin(struct stream *st)
-{
-	enum client_result result;
+/* --- the loop ----------------------------------------------------------- */
 
-	for (;;) {
-		if (follow_begin(&st->follower, &st->req->cursor) == 0)
-			return CLIENT_OK;
-		if (!st->follower.session_changed) {
-			st->is_over = true;
-			return come_back(st, redis_sub_error(st->follower.sub));
-		}
-		if (follow_session(st) == -1)
-			break;
-	}
-	reply_put_refusal(&st->out.small, st->req, st->session, HTTP_FORBIDDEN,
-	    st->session->error);
-	result = outlet_put_small(&st->out);
-	return result == CLIENT_OK ? outlet_flush(&st->out) : result;
-}
-
-/* The session changed in an open stream: its new channels, from the cursor. */
-static enum client_result
-renew(struct stream *st)
-{
-	char user[CHANNEL_LEN_MAX + 1];
-
-	snprintf(user, sizeof(user), "%s",
-	    st->session->user != NULL ? st->session->user : "nobody named");
-	if (follow_session(st) == -1) {
-		log_debug("a session is over: the stream of %s ends", user);
-		return outlet_put_end(&st->out, "session");
-	}
-	follow_from(&st->follower, st->out.cursor);
-	return follow_take(&st->follower);
-}
-
-/* --- live --------------------------------------------------------------- */
-
+/* When a sign of life is due: not before the stream has begun. */
 static int64_t
 heartbeat_due_ms(const struct stream *st)
 {
-	return st->out.last_write_ms + (int64_t)st->cfg->heartbeat_s * 1000;
+	return st->out.is_open ? st->out.last_write_ms +
+				     (int64_t)st->cfg->heartbeat_s * 1000
+			       : INT64_MAX;
 }
 
 /* How long nothing is to do: until the next deadline. */
@@ -199,8 +194,8 @@ time_to_wait(const struct stream *st)
 
 	if (st->out.unflushed_len > 0)
 		return (struct timespec){ 0 };
-	if (st->follower.take_due_ms < due_ms)
-		due_ms = st->follower.take_due_ms;
+	if (st->follower.due_ms < due_ms)
+		due_ms = st->follower.due_ms;
 	if (st->end_due_ms < due_ms)
 		due_ms = st->end_due_ms;
 	wait_ms = due_ms - clock_now_ms();
@@ -209,79 +204,64 @@ time_to_wait(const struct stream *st)
 	return (struct timespec){ wait_ms / 1000, wait_ms % 1000 * 1000000 };
 }
 
-/* Wait for Redis, the client, SIGTERM or the next deadline. */
+/* Wait for Redis, the client, SIGTERM or the next deadline: the one place where
+ * a stream does.  *redis_events: what poll() said of Redis. */
 static enum client_result
-wait_and_pass(struct stream *st)
+wait_for_events(struct stream *st, short *redis_events)
 {
-	struct pollfd fds[2] = { { .fd = redis_sub_fd(st->follower.sub),
-				     .events = POLLIN },
+	const struct redis_sub *sub = st->follower.sub;
+	struct pollfd fds[2] = { { .fd = redis_sub_fd(sub),
+				     .events = redis_sub_poll_events(sub) },
 		{ .fd = client_fd(st->cl),
 		    .events = client_poll_events(st->cl) } };
 	struct timespec ts = time_to_wait(st);
-	enum client_result result;
 
+	*redis_events = 0;
 	if (ppoll(fds, 2, &ts, &while_waiting) == -1)
 		return errno == EINTR ? CLIENT_OK : CLIENT_GONE;
 	if (fds[1].revents != 0 && client_has_left(st->cl, fds[1].revents))
 		return CLIENT_GONE;
-	if (fds[0].revents == 0)
-		return outlet_flush(&st->out);
-	redis_sub_fill(st->follower.sub);
-	if ((result = follow_pass(&st->follower)) != CLIENT_OK)
-		return result;
+	*redis_events = fds[0].revents;
+	return CLIENT_OK;
+}
+
+static enum client_result
+do_what_is_due(struct stream *st, bool is_quiet)
+{
+	struct follower *f = &st->follower;
+	const int64_t now = clock_now_ms();
+
+	if (stop_requested && !st->is_stopping)
+		return begin_to_stop(st);
+	if (now >= st->end_due_ms)
+		return end(st);
+	if (f->state == FOLLOW_CHANGED)
+		return apply_grant(st);
+	if (now >= f->due_ms)
+		follow_work(f, is_quiet);
+	if (f->is_hopeless)
+		return come_back_from(st, redis_sub_error(f->sub));
+	return now >= heartbeat_due_ms(st) ? outlet_put_heartbeat(&st->out)
+					   : CLIENT_OK;
+}
+
+/* Once round: wait, hear Redis, do what is due. */
+static enum client_result
+turn(struct stream *st)
+{
+	enum client_result result;
+	short redis_events;
+
+	result = wait_for_events(st, &redis_events);
+	if (result == CLIENT_OK && redis_events != 0)
+		result = follow_hear(&st->follower, redis_events);
+	if (result == CLIENT_OK)
+		result = do_what_is_due(st, redis_events == 0);
 	/* many frames leave in one write: when no more is to read, or enough
 	 * is waiting */
-	return st->out.unflushed_len >= FLUSH_LEN ? outlet_flush(&st->out)
-						  : CLIENT_OK;
-}
-
-/* The site shuts down: streams end spread over the drain time. */
-static void
-begin_to_stop(struct stream *st)
-{
-	st->is_stopping = true;
-	st->end_due_ms =
-	    clock_now_ms() + clock_random(0, (int64_t)st->cfg->drain_s * 1000);
-}
-
-static enum client_result
-end(struct stream *st)
-{
-	if (st->is_stopping && !st->is_over &&
-	    outlet_put_retry(&st->out,
-		clock_random(GOODBYE_LEAST_MS, GOODBYE_MOST_MS)) == CLIENT_GONE)
-		return CLIENT_GONE;
-	return outlet_flush(&st->out);
-}
-
-static enum client_result
-live(struct stream *st)
-{
-	int64_t lifetime_ms = (int64_t)st->cfg->max_lifetime_s * 1000, now;
-	enum client_result result = CLIENT_OK;
-
-	st->end_due_ms = clock_now_ms() + clock_random(lifetime_ms * 9 / 10,
-					      lifetime_ms * 11 / 10);
-	while (result == CLIENT_OK) {
-		if (stop_requested && client_is_cgi(st->cl))
-			return CLIENT_GONE; /* the web server says so */
-		if (stop_requested && !st->is_stopping)
-			begin_to_stop(st);
-		now = clock_now_ms();
-		if (now >= st->end_due_ms || st->is_over)
-			return end(st);
-		if (st->follower.session_changed) {
-			result = renew(st);
-		} else if (now >= st->follower.take_due_ms) {
-			result = follow_take(&st->follower);
-		} else if (now >= heartbeat_due_ms(st)) {
-			result = outlet_put_heartbeat(&st->out);
-			if (result == CLIENT_OK)
-				result = outlet_flush(&st->out);
-		} else {
-			result = wait_and_pass(st);
-		}
-	}
+	if (result == CLIENT_OK &&
+	    (redis_events == 0 || st->out.unflushed_len >= FLUSH_LEN))
+		result = outlet_flush(&st->out);
 	return result;
 }
 
@@ -293,24 +273,22 @@ stream_run(struct client *cl, const struct config *cfg,
 	struct stream st = {
 		.cl = cl, .cfg = cfg, .req = req, .limits = limits, .session = s
 	};
-	enum client_result result;
+	int64_t lifetime_ms = (int64_t)cfg->max_lifetime_s * 1000;
+	enum client_result result = CLIENT_OK;
 
+	st.end_due_ms = clock_now_ms() + clock_random(lifetime_ms * 9 / 10,
+					     lifetime_ms * 11 / 10);
 	outlet_init(
 	    &st.out, cl, req->wants_heartbeat_event ? cfg->heartbeat_s : 0);
-	if (open_follower(&st) == -1) {
-		st.is_over = true;
-		result = come_back(&st, "out of memory");
-	} else {
-		result = begin(&st);
-	}
-	if (result == CLIENT_OK && !st.is_over) {
-		log_debug("stream of %zu channels%s%s", s->channels.n,
-		    s->user != NULL ? " for " : "",
-		    s->user != NULL ? s->user : "");
-		result = start(&st);
-	}
-	if (result == CLIENT_OK && !st.is_over)
-		result = live(&st);
+	if (reply_put_stream_header(&st.out.header, req, s) == -1 ||
+	    follow_open(&st.follower, cfg, s, &st.out, &req->cursor) == -1)
+		result = come_back_from(&st, "out of memory");
+	if (!s->needs_record)
+		log_channels(s);
+	while (result == CLIENT_OK && !st.is_over)
+		result = turn(&st);
+	if (result == CLIENT_OK)
+		result = outlet_flush(&st.out);
 	follow_close(&st.follower);
 	outlet_free(&st.out);
 	return result;

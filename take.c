@@ -68,13 +68,13 @@ take_words_free(struct take_words *w)
 
 static void
 set_eval(struct take_words *w, const struct position *positions,
-    uint64_t highest, const struct cursor *start)
+    uint64_t highest, const struct cursor *start, size_t bytes)
 {
 	struct command *c = &w->eval;
 	size_t i;
 
 	command_rewind(c);
-	command_add_number(c, TAKE_BYTES);
+	command_add_number(c, bytes);
 	command_add_number(c, highest);
 	command_add_text(c, start->kind == CURSOR_LAST	  ? "last"
 			    : start->kind == CURSOR_SINCE ? "since"
@@ -100,8 +100,57 @@ set_subscribe(struct take_words *w, const struct position *positions)
 
 void
 take_words_set(struct take_words *w, const struct position *positions,
-    uint64_t highest, const struct cursor *start)
+    uint64_t highest, const struct cursor *start, size_t bytes)
 {
-	set_eval(w, positions, highest, start);
+	set_eval(w, positions, highest, start, bytes);
 	set_subscribe(w, positions);
+}
+
+/* --- how much ----------------------------------------------------------- */
+
+#define CUTS_MAX 3
+
+void
+take_size_init(struct take_size *ts)
+{
+	*ts = (struct take_size){ .bytes = TAKE_BYTES_MAX };
+}
+
+bool
+take_size_cut(struct take_size *ts)
+{
+	switch (ts->bytes) {
+	case TAKE_PROBE:
+		return false; /* it is not the size */
+	case TAKE_SINGLE:
+		ts->ncuts++;
+		ts->bytes = TAKE_PROBE;
+		return true;
+	default:
+		ts->bytes =
+		    ts->bytes > TAKE_BYTES_MIN ? ts->bytes / 2 : TAKE_SINGLE;
+		return true;
+	}
+}
+
+bool
+take_size_answered(struct take_size *ts, uint64_t next_bytes)
+{
+	bool is_over;
+
+	if (ts->bytes != TAKE_PROBE) {
+		ts->ncuts = 0;
+		ts->bytes += ts->bytes / 8; /* the limit may be just above */
+		if (ts->bytes < TAKE_BYTES_MIN)
+			ts->bytes = TAKE_BYTES_MIN;
+		if (ts->bytes > TAKE_BYTES_MAX)
+			ts->bytes = TAKE_BYTES_MAX;
+		return false;
+	}
+	/* a small one was cut by something else */
+	is_over = ts->ncuts >= CUTS_MAX && next_bytes >= TAKE_BYTES_MIN;
+	if (is_over || next_bytes < TAKE_BYTES_MIN)
+		ts->ncuts = 0;
+	ts->bytes = TAKE_SINGLE;
+	return is_over;
 }

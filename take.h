@@ -14,7 +14,13 @@
 #include "command.h"
 #include "request.h"
 
-#define TAKE_BYTES (4 << 20) /* records of one take, unless one is larger */
+/* Records of one take, in bytes: at most, unless the first one is larger. */
+#define TAKE_BYTES_MAX (4 << 20)
+#define TAKE_BYTES_MIN (128 << 10) /* less than this is a single record */
+#define TAKE_SINGLE 1		   /* one record, whatever its size */
+#define TAKE_PROBE                                                             \
+	0 /* how large the next one is (next_bytes), and its header
+		      * with an empty frame */
 
 /* What a stream knows of one of its channels. */
 struct position {
@@ -35,15 +41,16 @@ struct take {
 	uint64_t clock; /* last id given out; 0: empty store */
 	uint64_t epoch; /* first one; 0: none */
 	uint64_t now_us;
-	bool is_replica; /* asked only if highest > clock */
-	bool has_more;	 /* records remain: take again from the last */
-	bool is_torn; /* made without MULTI, for want of memory in Redis: what
-		       * came between shows in one that follows at once */
+	bool is_replica;    /* asked only if highest > clock */
+	bool has_more;	    /* records remain: take again from the last */
+	bool is_not_atomic; /* made without MULTI, for want of memory in Redis:
+			     * what came between shows in one that follows */
 	const char *patterns; /* of the active recorder; NULL: there is none */
-	const char *session;  /* record of the session; NULL: there is none */
+	const char *session;  /* grant of the session; NULL: there is none */
 	size_t session_len;   /* bytes */
 	const struct taken_channel *channels; /* one for each */
 	size_t nrecords;
+	uint64_t next_bytes; /* TAKE_PROBE: size of the next record, 0: none */
 };
 
 /* The two commands of a take that have more than one word. */
@@ -66,9 +73,32 @@ void take_words_free(struct take_words *w);
 /*
  * The words of the next take, behind positions[] (one for each channel).
  * start: CURSOR_LAST or CURSOR_SINCE replace the positions; other kinds are
- * ignored.  highest: the largest id the stream has seen or claims.
+ * ignored.  highest: the largest id the stream has seen or claims.  bytes: how
+ * much it may bring.
  */
 void take_words_set(struct take_words *w, const struct position *positions,
-    uint64_t highest, const struct cursor *start);
+    uint64_t highest, const struct cursor *start, size_t bytes);
+
+/*
+ * How much a stream asks for.  Redis cuts a subscriber whose output passes its
+ * limit (client-output-buffer-limit pubsub), also in the midst of a take: then
+ * a smaller one is asked for, in the end a single record.  If that is cut three
+ * times in a row, while Redis does tell how large it is, then it is over the
+ * limit itself.
+ */
+struct take_size {
+	size_t bytes;	/* to ask for */
+	unsigned ncuts; /* of takes of the one record */
+};
+
+void take_size_init(struct take_size *ts);
+
+/* The connection was cut while the answer was awaited.  Returns whether bytes
+ * is another now. */
+bool take_size_cut(struct take_size *ts);
+
+/* The answer came, with next_bytes.  Returns true if the next record is over
+ * the limit, and must be passed over. */
+bool take_size_answered(struct take_size *ts, uint64_t next_bytes);
 
 #endif

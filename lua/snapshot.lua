@@ -4,14 +4,16 @@
 --
 -- KEYS  1 clock  2 epoch  3 recorder  4 session record ("" for none: then the
 --       recorder's again)   and for each channel two: its history, its meta
--- ARGV  1 bytes of records to return at most (but at least one record)
+-- ARGV  1 bytes of records to return at most (but at least one record); 0: of
+--         the first record only the header, with an empty frame, and its size
 --       2 highest position of the stream (a cursor)
 --       3 "last" or "since" or ""   4 its number
 --       5... for each channel the position behind which to read
 --
 -- Returns { clock, epoch, now, is_replica, more, patterns, session,
 --           { for each channel: last id, oldest's previous id or -1 },
---           { channel number (from 0), record, ... merged by id } }
+--           { channel number (from 0), record, ... merged by id },
+--           size of the first record if ARGV 1 is 0, else 0 }
 -- "oldest's previous id" is given where reading began at the oldest record
 -- kept: newer than the position, it shows that something is gone.
 local budget, highest = tonumber(ARGV[1]), tonumber(ARGV[2])
@@ -127,10 +129,18 @@ end
 -- Merge by id, up to the budget.  Each channel reads ahead in chunks, small
 -- ones where its records are large.
 heapify()
-local records, used, more = {}, 0, 0
+local records, used, more, size = {}, 0, 0, 0
 while #heap > 0 do
 	local top = heap[1]
 	local record = top[4][top[5]]
+	if budget == 0 then
+		local id = string.match(record, '^%d+')
+		size = #record
+		more = 1
+		records = { top[2] - 1,
+			string.match(record, '^[^\n]*') .. '\nid: ' .. (id or '') .. '\n\n' }
+		break
+	end
 	if used > 0 and used + #record > budget then
 		more = 1
 		break
@@ -167,7 +177,15 @@ end
 
 local session = false
 if KEYS[4] ~= KEYS[3] then
-	session = redis.call('GET', KEYS[4])
+	session = redis.pcall('GET', KEYS[4])
+	if type(session) == 'table' then
+		-- another type is no grant, as the empty string is none
+		if not string.find(session.err, 'WRONGTYPE', 1, true) then
+			return session
+		end
+		session = ''
+	end
 end
 return { clock, tonumber(redis.call('GET', KEYS[2]) or '0'), now, is_replica,
-	more, redis.call('HGET', KEYS[3], 'patterns'), session, state, records }
+	more, redis.call('HGET', KEYS[3], 'patterns'), session, state, records,
+	size }

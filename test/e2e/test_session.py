@@ -287,7 +287,7 @@ def test_wrong_type(redis, fcgi_sse, loop):
 
 def test_redis_that_refuses(redis, start_fcgi_sse, loop):
     """A Redis that does not let fcgi-sse read records says nothing about a session: the browser is to come back."""
-    fcgi_sse = start_fcgi_sse(redis, "--record=none").expect_log("NOPERM")
+    fcgi_sse = start_fcgi_sse(redis, "--record=none").expect_log("can't run this command")
     login(redis, ["all"])
     redis.client.execute_command("ACL", "SETUSER", "default", "-get")
     answer = loop.fetch(fcgi_sse, params=LOCATION, headers=cookie())

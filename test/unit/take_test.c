@@ -90,8 +90,8 @@ each_take(void **state)
 	(void)state;
 	assert_int_equal(take_words_init(&w, "p:", &channels, "p:s"), 0);
 	for (i = 0; i < ROWS(table); i++) {
-		take_words_set(
-		    &w, table[i].positions, table[i].highest, &table[i].start);
+		take_words_set(&w, table[i].positions, table[i].highest,
+		    &table[i].start, 4194304);
 		/* behind EVAL, the script, the number of keys, and eight */
 		assert_words(&w.eval, 11, table[i].eval);
 		/* behind SUBSCRIBE and four channels of ours */
@@ -119,11 +119,97 @@ most_words(void **state)
 		positions[i] = (struct position){ UINT64_MAX, true, true };
 	}
 	assert_int_equal(take_words_init(&w, "p:", &most, "p:s"), 0);
-	take_words_set(
-	    &w, positions, UINT64_MAX, &(struct cursor){ CURSOR_SINCE, 1 });
+	take_words_set(&w, positions, UINT64_MAX,
+	    &(struct cursor){ CURSOR_SINCE, 1 }, TAKE_BYTES_MAX);
 	assert_int_equal(w.eval.argc, 11 + 3000);
 	assert_int_equal(w.subscribe.argc, 3 + 2000);
 	take_words_free(&w);
+}
+
+/* --- how much ----------------------------------------------------------- */
+
+static void
+cuts_halve_down_to_a_single_record(void **state)
+{
+	static const size_t want[] = { 2 << 20, 1 << 20, 512 << 10, 256 << 10,
+		128 << 10, TAKE_SINGLE, TAKE_PROBE };
+	struct take_size ts;
+	size_t i;
+
+	(void)state;
+	take_size_init(&ts);
+	assert_int_equal(ts.bytes, TAKE_BYTES_MAX);
+	for (i = 0; i < ROWS(want); i++) {
+		assert_true(take_size_cut(&ts));
+		assert_int_equal(ts.bytes, want[i]);
+	}
+	/* not even that is answered: it is not the size */
+	assert_false(take_size_cut(&ts));
+	assert_int_equal(ts.bytes, TAKE_PROBE);
+}
+
+static void
+answers_let_it_grow_slowly(void **state)
+{
+	struct take_size ts = { .bytes = TAKE_SINGLE, .ncuts = 2 };
+	size_t before;
+	int i;
+
+	(void)state;
+	assert_false(take_size_answered(&ts, 0));
+	assert_int_equal(ts.bytes, TAKE_BYTES_MIN);
+	assert_int_equal(ts.ncuts, 0);
+	for (i = 0; ts.bytes < TAKE_BYTES_MAX; i++) {
+		before = ts.bytes;
+		assert_false(take_size_answered(&ts, 0));
+		assert_true(ts.bytes > before);
+		assert_true(ts.bytes <= before + before / 8);
+	}
+	assert_true(i < 40);
+	assert_false(take_size_answered(&ts, 0));
+	assert_int_equal(ts.bytes, TAKE_BYTES_MAX);
+}
+
+/* One record asked for, cut, and Redis asked how large it is. */
+static bool
+probe_after_cut(struct take_size *ts, uint64_t next_bytes)
+{
+	assert_int_equal(ts->bytes, TAKE_SINGLE);
+	assert_true(take_size_cut(ts));
+	assert_int_equal(ts->bytes, TAKE_PROBE);
+	return take_size_answered(ts, next_bytes);
+}
+
+static void
+three_cuts_show_an_oversized_record(void **state)
+{
+	struct take_size ts = { .bytes = TAKE_SINGLE };
+
+	(void)state;
+	assert_false(probe_after_cut(&ts, 1 << 20));
+	assert_false(probe_after_cut(&ts, 1 << 20));
+	assert_true(probe_after_cut(&ts, 1 << 20));
+	/* and it begins anew for the next one */
+	assert_false(probe_after_cut(&ts, 1 << 20));
+	/* one that came through was cut by chance */
+	assert_false(probe_after_cut(&ts, 1 << 20));
+	assert_false(take_size_answered(&ts, 0));
+	ts.bytes = TAKE_SINGLE;
+	assert_false(probe_after_cut(&ts, 1 << 20));
+}
+
+static void
+no_small_record_is_oversized(void **state)
+{
+	/* nor is none at all: then something else cuts the connection */
+	struct take_size ts = { .bytes = TAKE_SINGLE };
+	int i;
+
+	(void)state;
+	for (i = 0; i < 10; i++) {
+		assert_false(probe_after_cut(&ts, TAKE_BYTES_MIN - 1));
+		assert_false(probe_after_cut(&ts, 0));
+	}
 }
 
 int
@@ -133,6 +219,10 @@ main(void)
 		cmocka_unit_test(session),
 		cmocka_unit_test(each_take),
 		cmocka_unit_test(most_words),
+		cmocka_unit_test(cuts_halve_down_to_a_single_record),
+		cmocka_unit_test(answers_let_it_grow_slowly),
+		cmocka_unit_test(three_cuts_show_an_oversized_record),
+		cmocka_unit_test(no_small_record_is_oversized),
 	};
 
 	return cmocka_run_group_tests_name("take", tests, NULL, NULL);

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: ISC */
+/* What one stream is sent.  Runs in the responder. */
+#include "delivery.h"
+
+#include <malloc.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "buf.h"
+#include "clock.h"
+#include "log.h"
+#include "resume.h"
+
+void
+delivery_init(struct delivery *d, const struct config *cfg, struct outlet *out,
+    const struct cursor *cursor)
+{
+	memset(d, 0, sizeof(*d));
+	d->cfg = cfg;
+	d->out = out;
+	d->cursor = *cursor;
+}
+
+void
+delivery_free(struct delivery *d)
+{
+	progress_free(&d->progress);
+	plain_free(&d->plain);
+	free(d->is_affected);
+	d->is_affected = NULL;
+}
+
+int
+delivery_set(struct delivery *d, const struct channel_set *channels)
+{
+	struct cursor from = d->cursor;
+
+	if (d->is_started)
+		from = (struct cursor){ CURSOR_ID, d->out->cursor };
+	delivery_free(d);
+	d->channels = channels;
+	d->is_affected = calloc(channels->n + 1, sizeof(*d->is_affected));
+	/* until the next check a replica may lag */
+	if (progress_init(&d->progress, channels->n,
+		(int64_t)d->cfg->heartbeat_s * 700) == -1 ||
+	    d->is_affected == NULL)
+		return -1;
+	progress_set(&d->progress, resume_position(&from));
+	if (from.kind == CURSOR_ID)
+		d->progress.seen_clock = from.number;
+	return 0;
+}
+
+struct cursor
+delivery_start(const struct delivery *d)
+{
+	return d->is_started ? (struct cursor){ CURSOR_NONE, 0 } : d->cursor;
+}
+
+/* --- what passes -------------------------------------------------------- */
+
+enum client_result
+delivery_put_record(
+    struct delivery *d, size_t channel, const struct record *rec)
+{
+	if (!progress_reach(&d->progress, channel, rec))
+		return CLIENT_OK;
+	if (!plain_was_passed(&d->plain, channel, rec, clock_now_ms()))
+		return outlet_put_record(d->out, rec);
+	/* it was sent live, without its id */
+	return rec->id > d->out->cursor ? outlet_put_id(d->out, rec->id)
+					: CLIENT_OK;
+}
+
+enum client_result
+delivery_put_plain(struct delivery *d, const struct sub_message *m)
+{
+	enum client_result result = CLIENT_OK;
+	struct buf frame;
+
+	if (m->payload_len > d->cfg->event_bytes)
+		return CLIENT_OK;
+	buf_init(&frame, SSE_FRAME_LEN_MAX(d->cfg->event_bytes));
+	if (plain_put_frame(&d->plain, &frame, m->channel, m->payload,
+		m->payload_len, clock_now_ms()) == 0)
+		result = outlet_put(d->out, frame.bytes, frame.len);
+	buf_free(&frame);
+	return result;
+}
+
+/* --- what is gone ------------------------------------------------------- */
+
+/* "stream-reset" for the channels that the last take found trimmed, or for
+ * all. */
+static enum client_result
+put_reset(struct delivery *d, enum reset_reason reason, bool concerns_all)
+{
+	size_t i;
+
+	for (i = 0; i < d->channels->n; i++)
+		d->is_affected[i] =
+		    concerns_all ||
+		    progress_is_trimmed(&d->progress, &d->taken, i);
+	return outlet_put_reset(
+	    d->out, d->channels, d->is_affected, reason, d->taken.clock);
+}
+
+/* A record that is larger than what Redis sends to a subscriber. */
+static enum client_result
+put_oversized(struct delivery *d, size_t channel, const struct record *rec)
+{
+	log_error("an event of %llu bytes on '%s' was skipped in a stream: "
+		  "Redis cuts the connection instead of sending it; raise its "
+		  "client-output-buffer-limit pubsub, or lower --event-bytes "
+		  "of those who publish",
+	    (unsigned long long)d->taken.next_bytes,
+	    d->channels->items[channel].name);
+	memset(d->is_affected, 0, d->channels->n * sizeof(*d->is_affected));
+	d->is_affected[channel] = true;
+	if (outlet_put_reset(d->out, d->channels, d->is_affected,
+		RESET_OVERSIZED, rec->id) == CLIENT_GONE)
+		return CLIENT_GONE;
+	/* who comes back does not stumble over it again */
+	return rec->id > d->out->cursor ? outlet_put_id(d->out, rec->id)
+					: CLIENT_OK;
+}
+
+/* Did the store go back, by what the take and its records say? */
+static bool
+store_went_back(struct delivery *d, const struct redis_sub *sub)
+{
+	struct record rec;
+	size_t i, channel;
+
+	for (i = 0; i < d->taken.nrecords; i++)
+		if (redis_sub_taken(sub, i, &channel, &rec) == 0)
+			progress_note_taken(&d->progress, channel, &rec);
+	return progress_went_back(&d->progress, &d->taken, clock_now_ms());
+}
+
+static enum client_result
+put_what_is_gone(struct delivery *d, const struct redis_sub *sub)
+{
+	if (store_went_back(d, sub)) {
+		/* nothing that was seen of it counts any more */
+		progress_forget(&d->progress, &d->taken);
+		if (d->out->cursor > d->taken.clock)
+			d->out->cursor = d->taken.clock;
+		d->owes_position = true;
+		return put_reset(d, RESET_FLUSHED, true);
+	}
+	if (progress_any_trimmed(&d->progress, &d->taken))
+		return put_reset(d, RESET_TRIMMED, false);
+	return CLIENT_OK;
+}
+
+/* --- takes -------------------------------------------------------------- */
+
+/* Where the stream begins, and what is gone. */
+static enum client_result
+begin(struct delivery *d, const struct redis_sub *sub)
+{
+	enum client_result result;
+	uint64_t first_id = 0;
+	struct record rec;
+	struct resume r;
+	size_t channel;
+
+	if (d->taken.nrecords > 0 &&
+	    redis_sub_taken(sub, 0, &channel, &rec) == 0)
+		first_id = rec.id;
+	r = resume_decide(&d->cursor, &d->taken, first_id,
+	    progress_any_trimmed(&d->progress, &d->taken));
+	d->is_started = d->owes_position = true;
+	result = outlet_put_retry(d->out, (int64_t)d->cfg->retry_ms);
+	if (result == CLIENT_OK)
+		result = outlet_put_id(d->out, r.floor);
+	if (result == CLIENT_OK && r.reason != RESET_NONE)
+		result = put_reset(
+		    d, r.reason, r.concerns_all || r.reason != RESET_TRIMMED);
+	progress_begin(&d->progress, &r, &d->taken, clock_now_ms());
+	return result;
+}
+
+enum client_result
+delivery_put_taken(struct delivery *d, struct redis_sub *sub, bool is_oversized)
+{
+	enum client_result result =
+	    d->is_started ? put_what_is_gone(d, sub) : begin(d, sub);
+	uint64_t reached = 0;
+	struct record rec;
+	size_t i, channel;
+
+	for (i = 0; i < d->taken.nrecords && result == CLIENT_OK; i++) {
+		if (redis_sub_taken(sub, i, &channel, &rec) == -1)
+			continue;
+		reached = rec.id;
+		if (rec.id <= d->progress.positions[channel].id)
+			continue; /* it came while the take was on its way */
+		if (!is_oversized)
+			result = delivery_put_record(d, channel, &rec);
+		else if (progress_reach(&d->progress, channel, &rec))
+			result = put_oversized(d, channel, &rec);
+	}
+	if (reached == 0) /* nothing but junk: it would come again for ever */
+		d->taken.has_more = false;
+	progress_reach_take(&d->progress, &d->taken, reached);
+	redis_sub_drop_taken(sub);
+	malloc_trim(0); /* a stream lives long and small */
+	return result;
+}
+
+enum client_result
+delivery_put_position(struct delivery *d)
+{
+	if (!d->owes_position)
+		return CLIENT_OK;
+	d->owes_position = false;
+	return outlet_put_id(d->out, d->progress.seen_clock);
+}
