@@ -38,12 +38,13 @@ static void
 lose(struct follower *f)
 {
 	bool other_size = f->state == FOLLOW_TAKING &&
-			  redis_sub_was_cut(f->sub) && take_size_cut(&f->size);
+			  redis_sub_was_cut(f->sub) &&
+			  take_size_cut(&f->size, clock_now_ms());
 
 	log_debug("%s; the stream waits", redis_sub_error(f->sub));
-	f->backoff_ms = f->backoff_ms == 0 || other_size ? BACKOFF_MIN_MS
-							 : 2 * f->backoff_ms;
-	if (f->backoff_ms > BACKOFF_MAX_MS)
+	if (f->backoff_ms == 0 || (other_size && f->size.bytes != TAKE_PROBE))
+		f->backoff_ms = BACKOFF_MIN_MS;
+	else if ((f->backoff_ms *= 2) > BACKOFF_MAX_MS)
 		f->backoff_ms = BACKOFF_MAX_MS;
 	f->is_hopeless = !f->delivery.is_started && !other_size;
 	f->coverage_tries = 0;
@@ -144,8 +145,10 @@ hear_taken(struct follower *f)
 		return CLIENT_OK;
 	}
 	f->coverage_tries = 0;
-	f->backoff_ms = 0;
-	is_oversized = take_size_answered(&f->size, t->next_bytes);
+	if (!is_probe)
+		f->backoff_ms = 0;
+	is_oversized =
+	    take_size_answered(&f->size, t->next_bytes, clock_now_ms());
 	if ((!is_probe || is_oversized || !t->has_more) &&
 	    delivery_put_taken(&f->delivery, f->sub, is_oversized) ==
 		CLIENT_GONE)

@@ -32,9 +32,9 @@ bool plain_update_coverage(struct position *positions,
     const struct channel_set *channels, const char *patterns);
 
 /*
- * Append the frame of a plain message, and remember it.  out has room for
- * SSE_FRAME_LEN_MAX(len) bytes.  Returns 0, or -1 if the message is a record
- * (another site's) or there is no memory.
+ * Append the frame of a plain message, and remember it.  Returns 0, or -1 with
+ * out unchanged if the message is a record (another site's), or its frame would
+ * pass out's limit, or there is no memory.
  */
 int plain_put_frame(struct plain *p, struct buf *out, size_t channel,
     const char *payload, size_t len, int64_t now_ms);

@@ -129,8 +129,10 @@ record(struct record_sub *s, const struct answer *channel,
 		record_queue_put(s->queue, channel->text, channel->len,
 		    s->frame.bytes, s->frame.len);
 	else
-		log_error("a message on '%.*s' was not recorded: out of memory",
-		    (int)channel->len, channel->text);
+		log_error("a message of %zu bytes on '%.*s' was not recorded: "
+			  "with a field name in front of each line it is over "
+			  "twice --event-bytes",
+		    payload->len, (int)channel->len, channel->text);
 	event_free(&ev);
 }
 

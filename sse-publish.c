@@ -60,8 +60,13 @@ send_event(struct publisher *p, const char *bytes, size_t len)
 
 	ev.name_len = ev.name != NULL ? strlen(ev.name) : 0;
 	buf_reset(&p->frame);
-	if (sse_put_event(&p->frame, &ev) == -1 ||
-	    publish_append(p->conn, p->cfg->prefix, &p->channels,
+	if (sse_put_event(&p->frame, &ev) == -1)
+		return fail(EX_DATAERR,
+		    "%s not published: with a field name in front of each line "
+		    "it is longer than twice --event-bytes (%llu)",
+		    p->cfg->lines ? "a line was" : "the event was",
+		    (unsigned long long)p->cfg->event_bytes);
+	if (publish_append(p->conn, p->cfg->prefix, &p->channels,
 		p->frame.bytes, p->frame.len, NULL) == -1)
 		return fail(EX_OSERR, "out of memory");
 	p->ninflight++;
@@ -156,6 +161,10 @@ line_ended(struct publisher *p)
 		if (len > 0 && p->input.bytes[len - 1] == '\r')
 			len--;
 		code = send_event(p, len > 0 ? p->input.bytes : "", len);
+		if (code == EX_DATAERR) { /* of this line alone */
+			p->code = code;
+			code = 0;
+		}
 	}
 	p->skipping = false;
 	buf_reset(&p->input);

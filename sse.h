@@ -12,9 +12,10 @@
 #include "buf.h"
 #include "event.h"
 
-/* The largest frame of an event of n bytes: each byte can be a line of its
- * own ("data: x\n"), or an ill-formed one (three bytes). */
-#define SSE_FRAME_LEN_MAX(n) (8 * (size_t)(n) + 1024)
+/* The largest frame where events may have n bytes of data.  Lines of text fit;
+ * but each empty line is one byte of data and seven of frame, and it is the
+ * frame that Redis keeps and sends to each subscriber. */
+#define SSE_FRAME_LEN_MAX(n) (2 * (size_t)(n) + 1024)
 
 /*
  * Append one event without its id: an "event:" line unless the name is empty

@@ -108,7 +108,8 @@ take_words_set(struct take_words *w, const struct position *positions,
 
 /* --- how much ----------------------------------------------------------- */
 
-#define CUTS_MAX 3
+#define CUTS_MIN 3
+#define CUTS_MS 3000
 
 void
 take_size_init(struct take_size *ts)
@@ -117,13 +118,14 @@ take_size_init(struct take_size *ts)
 }
 
 bool
-take_size_cut(struct take_size *ts)
+take_size_cut(struct take_size *ts, int64_t now_ms)
 {
 	switch (ts->bytes) {
 	case TAKE_PROBE:
 		return false; /* it is not the size */
 	case TAKE_SINGLE:
-		ts->ncuts++;
+		if (ts->ncuts++ == 0)
+			ts->cut_at_ms = now_ms;
 		ts->bytes = TAKE_PROBE;
 		return true;
 	default:
@@ -133,24 +135,31 @@ take_size_cut(struct take_size *ts)
 	}
 }
 
-bool
-take_size_answered(struct take_size *ts, uint64_t next_bytes)
+static void
+grow(struct take_size *ts)
 {
+	ts->bytes += ts->bytes / 8; /* slowly: the limit may be just above */
+	if (ts->bytes < TAKE_BYTES_MIN)
+		ts->bytes = TAKE_BYTES_MIN;
+	if (ts->bytes > TAKE_BYTES_MAX)
+		ts->bytes = TAKE_BYTES_MAX;
+}
+
+bool
+take_size_answered(struct take_size *ts, uint64_t next_bytes, int64_t now_ms)
+{
+	const bool is_small = next_bytes < TAKE_BYTES_MIN;
 	bool is_over;
 
 	if (ts->bytes != TAKE_PROBE) {
 		ts->ncuts = 0;
-		ts->bytes += ts->bytes / 8; /* the limit may be just above */
-		if (ts->bytes < TAKE_BYTES_MIN)
-			ts->bytes = TAKE_BYTES_MIN;
-		if (ts->bytes > TAKE_BYTES_MAX)
-			ts->bytes = TAKE_BYTES_MAX;
+		grow(ts);
 		return false;
 	}
-	/* a small one was cut by something else */
-	is_over = ts->ncuts >= CUTS_MAX && next_bytes >= TAKE_BYTES_MIN;
-	if (is_over || next_bytes < TAKE_BYTES_MIN)
-		ts->ncuts = 0;
 	ts->bytes = TAKE_SINGLE;
+	is_over = !is_small && ts->ncuts >= CUTS_MIN &&
+		  now_ms - ts->cut_at_ms >= CUTS_MS;
+	if (is_small || is_over)
+		ts->ncuts = 0;
 	return is_over;
 }

@@ -82,23 +82,26 @@ void take_words_set(struct take_words *w, const struct position *positions,
 /*
  * How much a stream asks for.  Redis cuts a subscriber whose output passes its
  * limit (client-output-buffer-limit pubsub), also in the midst of a take: then
- * a smaller one is asked for, in the end a single record.  If that is cut three
- * times in a row, while Redis does tell how large it is, then it is over the
- * limit itself.
+ * a smaller one is asked for, in the end a single record.  That one is over the
+ * limit itself if it is cut again and again, for seconds, while Redis does tell
+ * each time how large it is: something else that cuts would cut that, too.  The
+ * caller says what time it is.
  */
 struct take_size {
-	size_t bytes;	/* to ask for */
-	unsigned ncuts; /* of takes of the one record */
+	size_t bytes;	   /* to ask for */
+	unsigned ncuts;	   /* of takes of the one record */
+	int64_t cut_at_ms; /* the first of those */
 };
 
 void take_size_init(struct take_size *ts);
 
-/* The connection was cut while the answer was awaited.  Returns whether bytes
- * is another now. */
-bool take_size_cut(struct take_size *ts);
+/* The connection was cut while the answer was awaited.  Returns whether there
+ * is less to ask for. */
+bool take_size_cut(struct take_size *ts, int64_t now_ms);
 
 /* The answer came, with next_bytes.  Returns true if the next record is over
  * the limit, and must be passed over. */
-bool take_size_answered(struct take_size *ts, uint64_t next_bytes);
+bool take_size_answered(
+    struct take_size *ts, uint64_t next_bytes, int64_t now_ms);
 
 #endif

@@ -140,11 +140,11 @@ cuts_halve_down_to_a_single_record(void **state)
 	take_size_init(&ts);
 	assert_int_equal(ts.bytes, TAKE_BYTES_MAX);
 	for (i = 0; i < ROWS(want); i++) {
-		assert_true(take_size_cut(&ts));
+		assert_true(take_size_cut(&ts, 0));
 		assert_int_equal(ts.bytes, want[i]);
 	}
 	/* not even that is answered: it is not the size */
-	assert_false(take_size_cut(&ts));
+	assert_false(take_size_cut(&ts, 0));
 	assert_int_equal(ts.bytes, TAKE_PROBE);
 }
 
@@ -156,46 +156,47 @@ answers_let_it_grow_slowly(void **state)
 	int i;
 
 	(void)state;
-	assert_false(take_size_answered(&ts, 0));
+	assert_false(take_size_answered(&ts, 0, 0));
 	assert_int_equal(ts.bytes, TAKE_BYTES_MIN);
 	assert_int_equal(ts.ncuts, 0);
 	for (i = 0; ts.bytes < TAKE_BYTES_MAX; i++) {
 		before = ts.bytes;
-		assert_false(take_size_answered(&ts, 0));
+		assert_false(take_size_answered(&ts, 0, 0));
 		assert_true(ts.bytes > before);
 		assert_true(ts.bytes <= before + before / 8);
 	}
 	assert_true(i < 40);
-	assert_false(take_size_answered(&ts, 0));
+	assert_false(take_size_answered(&ts, 0, 0));
 	assert_int_equal(ts.bytes, TAKE_BYTES_MAX);
 }
 
 /* One record asked for, cut, and Redis asked how large it is. */
 static bool
-probe_after_cut(struct take_size *ts, uint64_t next_bytes)
+probe_after_cut(struct take_size *ts, uint64_t next_bytes, int64_t now_ms)
 {
 	assert_int_equal(ts->bytes, TAKE_SINGLE);
-	assert_true(take_size_cut(ts));
+	assert_true(take_size_cut(ts, now_ms));
 	assert_int_equal(ts->bytes, TAKE_PROBE);
-	return take_size_answered(ts, next_bytes);
+	return take_size_answered(ts, next_bytes, now_ms);
 }
 
 static void
-three_cuts_show_an_oversized_record(void **state)
+cuts_for_seconds_show_an_oversized_record(void **state)
 {
 	struct take_size ts = { .bytes = TAKE_SINGLE };
 
 	(void)state;
-	assert_false(probe_after_cut(&ts, 1 << 20));
-	assert_false(probe_after_cut(&ts, 1 << 20));
-	assert_true(probe_after_cut(&ts, 1 << 20));
-	/* and it begins anew for the next one */
-	assert_false(probe_after_cut(&ts, 1 << 20));
+	assert_false(probe_after_cut(&ts, 1 << 20, 1000));
+	assert_false(probe_after_cut(&ts, 1 << 20, 2000));
+	assert_false(probe_after_cut(&ts, 1 << 20, 3999));
+	assert_true(probe_after_cut(&ts, 1 << 20, 4000));
+	/* and it begins anew for the next one; twice is chance */
+	assert_false(probe_after_cut(&ts, 1 << 20, 5000));
+	assert_false(probe_after_cut(&ts, 1 << 20, 9000));
 	/* one that came through was cut by chance */
-	assert_false(probe_after_cut(&ts, 1 << 20));
-	assert_false(take_size_answered(&ts, 0));
+	assert_false(take_size_answered(&ts, 0, 9001));
 	ts.bytes = TAKE_SINGLE;
-	assert_false(probe_after_cut(&ts, 1 << 20));
+	assert_false(probe_after_cut(&ts, 1 << 20, 9002));
 }
 
 static void
@@ -207,8 +208,9 @@ no_small_record_is_oversized(void **state)
 
 	(void)state;
 	for (i = 0; i < 10; i++) {
-		assert_false(probe_after_cut(&ts, TAKE_BYTES_MIN - 1));
-		assert_false(probe_after_cut(&ts, 0));
+		assert_false(
+		    probe_after_cut(&ts, TAKE_BYTES_MIN - 1, 10000 * i));
+		assert_false(probe_after_cut(&ts, 0, 10000 * i));
 	}
 }
 
@@ -221,7 +223,7 @@ main(void)
 		cmocka_unit_test(most_words),
 		cmocka_unit_test(cuts_halve_down_to_a_single_record),
 		cmocka_unit_test(answers_let_it_grow_slowly),
-		cmocka_unit_test(three_cuts_show_an_oversized_record),
+		cmocka_unit_test(cuts_for_seconds_show_an_oversized_record),
 		cmocka_unit_test(no_small_record_is_oversized),
 	};
 

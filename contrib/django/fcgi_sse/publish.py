@@ -46,7 +46,11 @@ def frame(event, data):
     if len(data) > conf.event_bytes():
         raise ValueError("the event has %d bytes, over FCGI_SSE_EVENT_BYTES = %d" % (len(data), conf.event_bytes()))
     lines += [b"data: " + line for line in LINE_END.split(data)]
-    return b"\n".join(lines) + b"\n\n"
+    made = b"\n".join(lines) + b"\n\n"
+    if len(made) > 2 * conf.event_bytes() + 1024:
+        raise ValueError("the event has %d bytes with a field name in front of each line, over twice "
+                         "FCGI_SSE_EVENT_BYTES = %d" % (len(made), conf.event_bytes()))
+    return made
 
 
 def _call(event, data, channel):
