@@ -7,9 +7,9 @@ VERSION := 0.1.0
 
 FCGI_SSE := fcgi-sse config socket children handover listener client request \
 	channel reply cookie session session_record session_store redis_address \
-	redis_conn command take snapshot redis_sub resume recent publish recorder \
-	record_sub record_queue pending lease history_limits event sse outlet \
-	progress plain delivery follow stream sandbox clock log buf parse
+	redis_conn command take snapshot redis_sub resume recent publish recorder \\
+	record_sub record_pub pending lease event sse outlet progress plain \\
+	delivery follow stream sandbox clock log buf parse
 SSE_PUBLISH := sse-publish config channel redis_address redis_conn command \
 	publish event sse clock log buf parse
 

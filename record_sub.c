@@ -19,7 +19,7 @@
 struct record_sub {
 	const struct config *cfg;
 	struct lease *lease;
-	struct record_queue *queue;
+	struct record_pub *pub;
 	struct redis_conn *conn; /* NULL: not subscribed */
 	struct buf frame;
 	const char *patterns[RECORD_PATTERNS_MAX];
@@ -47,7 +47,7 @@ split_patterns(struct record_sub *s)
 
 struct record_sub *
 record_sub_new(
-    const struct config *cfg, struct lease *lease, struct record_queue *queue)
+    const struct config *cfg, struct lease *lease, struct record_pub *pub)
 {
 	struct record_sub *s = calloc(1, sizeof(*s));
 
@@ -55,7 +55,7 @@ record_sub_new(
 		return NULL;
 	s->cfg = cfg;
 	s->lease = lease;
-	s->queue = queue;
+	s->pub = pub;
 	buf_init(&s->frame, SSE_FRAME_LEN_MAX(cfg->event_bytes));
 	split_patterns(s);
 	return s;
@@ -126,7 +126,7 @@ record(struct record_sub *s, const struct answer *channel,
 	event_from_payload(&ev, payload->text, payload->len);
 	buf_reset(&s->frame);
 	if (sse_put_event(&s->frame, &ev) == 0)
-		record_queue_put(s->queue, channel->text, channel->len,
+		record_pub_put(s->pub, channel->text, channel->len,
 		    s->frame.bytes, s->frame.len);
 	else
 		log_error("a message of %zu bytes on '%.*s' was not recorded: "
@@ -154,7 +154,7 @@ read_control(struct record_sub *s, const struct answer *channel,
 	if (s->lease->is_active && !was_active) {
 		log_info("recording %s", s->cfg->record);
 	} else if (!s->lease->is_active && was_active) {
-		record_queue_drop(s->queue, "another recorder has taken over");
+		record_pub_drop(s->pub, "another recorder has taken over");
 		log_info("another recorder has taken over; waiting");
 	}
 }

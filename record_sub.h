@@ -10,14 +10,14 @@
 
 #include "config.h"
 #include "lease.h"
-#include "record_queue.h"
+#include "record_pub.h"
 #include "redis_conn.h"
 
 struct record_sub;
 
 /* Borrows all three.  NULL without memory. */
 struct record_sub *record_sub_new(
-    const struct config *cfg, struct lease *lease, struct record_queue *queue);
+    const struct config *cfg, struct lease *lease, struct record_pub *pub);
 void record_sub_free(struct record_sub *s);
 
 /*

@@ -8,6 +8,7 @@
 
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
 #include <time.h>
@@ -16,7 +17,7 @@
 #include "clock.h"
 #include "lease.h"
 #include "log.h"
-#include "record_queue.h"
+#include "record_pub.h"
 #include "record_sub.h"
 #include "redis_conn.h"
 
@@ -32,7 +33,7 @@ static volatile sig_atomic_t stop_requested;
 struct recorder {
 	const struct config *cfg;
 	struct lease lease;
-	struct record_queue *queue;
+	struct record_pub *pub;
 	struct record_sub *sub;
 	sigset_t while_waiting;
 	int64_t heard_ms, ping_due_ms;
@@ -92,6 +93,45 @@ warn_of_others(const struct recorder *r, struct redis_conn *conn)
 		}
 }
 
+/* One word more of HSET limits, if it was given. */
+static void
+add_limit(const char **argv, int *argc, const char *name, uint64_t value,
+    char text[24])
+{
+	if (value == 0)
+		return;
+	snprintf(text, 24, "%llu", (unsigned long long)value);
+	argv[(*argc)++] = name;
+	argv[(*argc)++] = text;
+}
+
+/* --history-count, -age and -bytes go to Redis, where publish.lua reads them.
+ * Returns 0, also when Redis refuses, which is logged; or -1 with
+ * redis_conn_error(conn). */
+static int
+write_limits(const struct recorder *r, struct redis_conn *conn)
+{
+	char key[80], text[3][24];
+	const char *argv[8] = { "HSET", key };
+	struct answer a;
+	int argc = 2;
+
+	snprintf(key, sizeof(key), "%slimits", r->cfg->prefix);
+	add_limit(argv, &argc, "count", r->cfg->history_count, text[0]);
+	add_limit(argv, &argc, "age", r->cfg->history_age_s, text[1]);
+	add_limit(argv, &argc, "bytes", r->cfg->history_bytes, text[2]);
+	if (argc == 2)
+		return 0;
+	if (redis_conn_append(conn, argc, argv, NULL) == -1 ||
+	    redis_conn_flush(conn) == -1 ||
+	    redis_conn_wait(conn, &a) == ANSWER_BROKEN)
+		return -1;
+	if (a.kind == ANSWER_ERROR)
+		log_error("the history's limits could not be written to %s: %s",
+		    key, a.text);
+	return 0;
+}
+
 /* Connect and subscribe, once.  is_first: say so if others use this Redis. */
 static int
 open_once(struct recorder *r, const char *dead_token, bool is_first,
@@ -104,9 +144,14 @@ open_once(struct recorder *r, const char *dead_token, bool is_first,
 		return -1;
 	if (is_first)
 		warn_of_others(r, conn);
+	if (write_limits(r, conn) == -1) {
+		snprintf(error, error_size, "%s", redis_conn_error(conn));
+		redis_conn_close(conn);
+		return -1;
+	}
 	if (record_sub_open(r->sub, conn, error, error_size) == -1)
 		return -1;
-	if (record_queue_open(r->queue, dead_token, error, error_size) == 0)
+	if (record_pub_open(r->pub, dead_token, error, error_size) == 0)
 		return 0;
 	record_sub_close(r->sub);
 	return -1;
@@ -154,7 +199,7 @@ is_deaf(struct recorder *r)
 			return true;
 	}
 	return now - r->heard_ms > DEAF_MS &&
-	       now - record_queue_answered_ms(r->queue) < ANSWER_MS;
+	       now - record_pub_answered_ms(r->pub) < ANSWER_MS;
 }
 
 static void
@@ -175,12 +220,11 @@ loop(struct recorder *r)
 
 	r->heard_ms = clock_now_ms();
 	while (!stop_requested) {
-		wait_ms = record_queue_due_ms(r->queue) - clock_now_ms();
+		wait_ms = record_pub_due_ms(r->pub) - clock_now_ms();
 		if (wait_ms < 0)
 			wait_ms = 0;
 		fds[0] = (struct pollfd){ record_sub_fd(r->sub), POLLIN, 0 };
-		fds[1] =
-		    (struct pollfd){ record_queue_fd(r->queue), POLLIN, 0 };
+		fds[1] = (struct pollfd){ record_pub_fd(r->pub), POLLIN, 0 };
 		if (wait_for(r, fds, 2, wait_ms) == -1)
 			continue;
 		if (fds[0].revents != 0) {
@@ -188,7 +232,7 @@ loop(struct recorder *r)
 				return -1;
 			r->heard_ms = clock_now_ms();
 		}
-		record_queue_work(r->queue, fds[1].revents != 0);
+		record_pub_work(r->pub, fds[1].revents != 0);
 		tell_ready(r);
 		if (is_deaf(r))
 			return -1;
@@ -206,8 +250,8 @@ recorder_run(const struct config *cfg, const char *token,
 	log_set_role("recorder");
 	catch_stop(&r);
 	lease_init(&r.lease, cfg, token, clock_now_ms());
-	if ((r.queue = record_queue_new(cfg, &r.lease)) == NULL ||
-	    (r.sub = record_sub_new(cfg, &r.lease, r.queue)) == NULL)
+	if ((r.pub = record_pub_new(cfg, &r.lease)) == NULL ||
+	    (r.sub = record_sub_new(cfg, &r.lease, r.pub)) == NULL)
 		return EX_OSERR;
 	if (open_all(&r, dead_token) == 0) {
 		if (loop(&r) == -1) {
@@ -216,9 +260,9 @@ recorder_run(const struct config *cfg, const char *token,
 			    record_sub_error(r.sub));
 			code = EX_TEMPFAIL;
 		}
-		record_queue_finish(r.queue, clock_now_ms() + FINISH_MS);
+		record_pub_finish(r.pub, clock_now_ms() + FINISH_MS);
 	}
 	record_sub_free(r.sub);
-	record_queue_free(r.queue);
+	record_pub_free(r.pub);
 	return code;
 }
