@@ -7,8 +7,8 @@ VERSION := 0.1.0
 
 FCGI_SSE := fcgi-sse config socket children handover listener client request \
 	channel reply cookie session session_record session_store redis_address \
-	redis_conn command take snapshot redis_sub resume recent publish recorder \\
-	record_sub record_pub pending lease event sse outlet progress plain \\
+	redis_conn command take snapshot redis_sub resume recent publish recorder \
+	record_sub record_pub record_queue lease event sse outlet progress plain \
 	delivery follow stream sandbox clock log buf parse
 SSE_PUBLISH := sse-publish config channel redis_address redis_conn command \
 	publish event sse clock log buf parse
@@ -35,7 +35,7 @@ resume_test := resume
 recent_test := recent
 progress_test := progress
 plain_test := plain recent event sse parse buf
-pending_test := pending
+record_queue_test := record_queue
 lease_test := lease parse buf
 log_test := log
 children_test := children log

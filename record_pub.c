@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Messages are numbered as they are sent; publish.lua records number n only
- * behind n - 1 and only for the holder of the lease.  So a message whose
+ * after n - 1 and only for the holder of the lease.  So a message whose
  * answer was lost with the connection is sent again without coming twice, and
  * a recorder that slept records nothing once another has taken over.
  */
@@ -15,7 +15,7 @@
 #include "channel.h"
 #include "clock.h"
 #include "log.h"
-#include "pending.h"
+#include "record_queue.h"
 #include "publish.h"
 #include "redis_conn.h"
 
@@ -29,7 +29,7 @@ struct record_pub {
 	const struct config *cfg;
 	struct lease *lease;
 	struct redis_conn *conn; /* NULL: not connected */
-	struct pending pending;
+	struct record_queue queue;
 	enum expected expected[EXPECT_MAX]; /* a ring */
 	size_t expect_first, nexpected;
 	int64_t answered_ms;   /* when the last answer came */
@@ -54,7 +54,7 @@ record_pub_free(struct record_pub *p)
 {
 	if (p == NULL)
 		return;
-	pending_free(&p->pending);
+	record_queue_free(&p->queue);
 	redis_conn_close(p->conn);
 	free(p);
 }
@@ -63,10 +63,10 @@ void
 record_pub_put(struct record_pub *p, const char *channel, size_t channel_len,
     const char *frame, size_t frame_len)
 {
-	const bool has_room = p->pending.bytes < PENDING_BYTES_MAX / 2;
+	const bool has_room = p->queue.bytes < QUEUE_BYTES_MAX / 2;
 
-	if (pending_put(&p->pending, channel, channel_len, frame, frame_len) ==
-	    -1) {
+	if (record_queue_put(
+		&p->queue, channel, channel_len, frame, frame_len) == -1) {
 		if (!p->is_overflowing)
 			log_error("the queue is full: plain messages are not "
 				  "recorded until Redis takes some");
@@ -75,14 +75,14 @@ record_pub_put(struct record_pub *p, const char *channel, size_t channel_len,
 		p->is_overflowing = false;
 		log_warn("the queue has room again; %llu plain messages were "
 			 "not recorded since the start",
-		    (unsigned long long)p->pending.ndropped);
+		    (unsigned long long)p->queue.ndropped);
 	}
 }
 
 void
 record_pub_drop(struct record_pub *p, const char *why)
 {
-	size_t n = pending_drop_all(&p->pending);
+	size_t n = record_queue_drop_all(&p->queue);
 
 	if (n > 0)
 		log_warn("%zu plain messages were not recorded: %s", n, why);
@@ -118,7 +118,7 @@ expect(struct record_pub *p, enum expected what)
 static void
 ask_for_lease(struct record_pub *p, enum lease_request request)
 {
-	if (lease_ask(p->lease, p->conn, request, p->pending.recorded,
+	if (lease_ask(p->lease, p->conn, request, p->queue.recorded,
 		clock_now_ms()) == 0)
 		expect(p,
 		    request == LEASE_RENEW ? EXPECT_RENEWED : EXPECT_ACQUIRED);
@@ -184,12 +184,12 @@ read_acquired(struct record_pub *p, const struct answer *a)
 	}
 	p->is_failing = false;
 	if (holder == LEASE_KEPT) {
-		pending_settle(&p->pending, recorded);
+		record_queue_settle(&p->queue, recorded);
 	} else if (holder == LEASE_NEW) {
 		/* lease and connection both were lost with answers
 		 * outstanding: whether those messages were recorded cannot be
 		 * told; better once at most */
-		n = pending_drop_inflight(&p->pending);
+		n = record_queue_drop_inflight(&p->queue);
 		if (n > 0)
 			log_warn("%zu plain messages may not have been "
 				 "recorded: Redis was away for longer than "
@@ -201,17 +201,17 @@ read_acquired(struct record_pub *p, const struct answer *a)
 static void
 read_recorded(struct record_pub *p, const struct answer *a)
 {
-	const struct pending_message *m = pending_answered(&p->pending);
+	const struct queued_message *m = record_queue_answered(&p->queue);
 
 	if (m == NULL)
 		return;
 	if (a->kind == ANSWER_LIST ||
 	    (a->kind == ANSWER_TEXT && strcmp(a->text, "SEEN") == 0)) {
 		p->is_failing = false;
-		pending_recorded(&p->pending);
+		record_queue_recorded(&p->queue);
 	} else if (a->kind == ANSWER_TEXT) { /* LOST, GAP */
 		lease_lost(p->lease, clock_now_ms());
-		pending_refused(&p->pending);
+		record_queue_refused(&p->queue);
 	} else if (a->kind == ANSWER_ERROR && publish_error_passes(a->text)) {
 		if (!p->is_failing)
 			log_error("Redis does not record just now (%s); "
@@ -219,12 +219,12 @@ read_recorded(struct record_pub *p, const struct answer *a)
 			    a->text);
 		p->is_failing = true;
 		p->resume_due_ms = clock_now_ms() + AGAIN_MS;
-		pending_refused(&p->pending);
+		record_queue_refused(&p->queue);
 	} else {
 		log_error("a message on '%s' could not be recorded: %s",
 		    m->channel.name,
 		    a->kind == ANSWER_ERROR ? a->text : "strange answer");
-		pending_drop(&p->pending);
+		record_queue_drop(&p->queue);
 	}
 }
 
@@ -254,25 +254,25 @@ read_answers(struct record_pub *p)
 
 /* --- sending ------------------------------------------------------------ */
 
-static const struct pending_message *
+static const struct queued_message *
 next_to_send(const struct record_pub *p)
 {
-	return lease_may_record(p->lease) ? pending_next(&p->pending) : NULL;
+	return lease_may_record(p->lease) ? record_queue_next(&p->queue) : NULL;
 }
 
 static int
-send_message(struct record_pub *p, const struct pending_message *m)
+send_message(struct record_pub *p, const struct queued_message *m)
 {
 	struct channel channel = m->channel;
 	const struct channel_set one = { &channel, 1, 1 };
 	const struct publish_lease lease = { p->lease->token,
-		pending_next_number(&p->pending) };
+		record_queue_next_number(&p->queue) };
 
 	if (publish_append(p->conn, p->cfg->prefix, &one, m->frame,
 		m->frame_len, &lease) == -1)
 		return -1;
 	expect(p, EXPECT_MESSAGE);
-	pending_sent(&p->pending);
+	record_queue_sent(&p->queue);
 	return 0;
 }
 
@@ -308,7 +308,7 @@ keep_lease(struct record_pub *p)
 void
 record_pub_work(struct record_pub *p, bool is_readable)
 {
-	const struct pending_message *m;
+	const struct queued_message *m;
 
 	if (p->conn == NULL && clock_now_ms() >= p->lease->due_ms)
 		reconnect(p);
@@ -337,7 +337,7 @@ record_pub_finish(struct record_pub *p, int64_t deadline_ms)
 	size_t n;
 
 	record_pub_work(p, false);
-	while (p->pending.head != NULL && p->lease->is_active &&
+	while (p->queue.head != NULL && p->lease->is_active &&
 	       (now = clock_now_ms()) < deadline_ms) {
 		wait_ms = record_pub_due_ms(p) - now;
 		if (wait_ms > deadline_ms - now)

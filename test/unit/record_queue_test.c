@@ -1,0 +1,475 @@
+/* SPDX-License-Identifier: ISC */
+/* record_queue.h: what is sent in which order, under which number, and again. */
+#include "record_queue.h"
+#include "test/unit/unit.h"
+
+/* Messages "a", "b", ... on the channel "all". */
+static void
+put(struct record_queue *q, const char *texts)
+{
+	for (; *texts != '\0'; texts++)
+		assert_int_equal(record_queue_put(q, "all", 3, texts, 1), 0);
+}
+
+/* What is next: its text and number; '-' for nothing. */
+static void
+check_next(const struct record_queue *q, char text, uint64_t number)
+{
+	const struct queued_message *m = record_queue_next(q);
+
+	assert_int_equal(m == NULL ? '-' : m->frame[0], text);
+	if (m != NULL)
+		assert_int_equal(record_queue_next_number(q), number);
+}
+
+static void
+send_n(struct record_queue *q, int n)
+{
+	for (; n > 0; n--) {
+		assert_non_null(record_queue_next(q));
+		record_queue_sent(q);
+	}
+}
+
+/* The next answer is about this message; '-': it does not matter. */
+static void
+check_answered(struct record_queue *q, char text)
+{
+	const struct queued_message *m = record_queue_answered(q);
+
+	assert_int_equal(m == NULL ? '-' : m->frame[0], text);
+}
+
+static void
+in_order(void **state)
+{
+	/* messages go out and are recorded in the order in which they came,
+	 * under numbers without a gap */
+	struct record_queue q = { 0 };
+
+	(void)state;
+	check_next(&q, '-', 0);
+	put(&q, "ab");
+	check_next(&q, 'a', 1);
+	check_next(&q, 'a', 1); /* until it is sent */
+	send_n(&q, 1);
+	check_next(&q, 'b', 2);
+	check_answered(&q, 'a');
+	record_queue_recorded(&q);
+	check_next(&q, 'b', 2);
+	send_n(&q, 1);
+	check_next(&q, '-', 0);
+	put(&q, "c");
+	check_next(&q, 'c', 3);
+	check_answered(&q, 'b');
+	record_queue_recorded(&q);
+	assert_int_equal(q.recorded, 2);
+	check_next(&q, 'c', 3);
+	assert_int_equal(q.ndropped, 0);
+	record_queue_free(&q);
+}
+
+static void
+copies(void **state)
+{
+	/* channel and frame are copies, the channel with a NUL behind it; a
+	 * frame may be empty or hold NUL */
+	char channel[] = "news", frame[] = "x\0y";
+	struct record_queue q = { 0 };
+	const struct queued_message *m;
+
+	(void)state;
+	assert_int_equal(record_queue_put(&q, channel, 4, frame, 3), 0);
+	assert_int_equal(record_queue_put(&q, channel, 3, frame, 0), 0);
+	memset(channel, '-', sizeof(channel));
+	memset(frame, '-', sizeof(frame));
+	m = record_queue_next(&q);
+	assert_string_equal(m->channel.name, "news");
+	assert_int_equal(m->channel.len, 4);
+	assert_int_equal(m->frame_len, 3);
+	assert_memory_equal(m->frame, "x\0y", 3);
+	record_queue_sent(&q);
+	m = record_queue_next(&q);
+	assert_string_equal(m->channel.name, "new");
+	assert_int_equal(m->frame_len, 0);
+	record_queue_free(&q);
+}
+
+static void
+number_in_flight(void **state)
+{
+	/* INFLIGHT_MAX messages are in flight at a time */
+	struct record_queue q = { 0 };
+	int i;
+
+	(void)state;
+	for (i = 0; i <= INFLIGHT_MAX; i++)
+		put(&q, "x");
+	send_n(&q, INFLIGHT_MAX);
+	check_next(&q, '-', 0);
+	check_answered(&q, 'x');
+	record_queue_recorded(&q);
+	check_next(&q, 'x', INFLIGHT_MAX + 1);
+	record_queue_free(&q);
+}
+
+static void
+bytes_in_flight(void **state)
+{
+	/* from INFLIGHT_BYTES_MAX on nothing more is sent; a message that is
+	 * larger goes alone */
+	char *large = calloc(1, INFLIGHT_BYTES_MAX + 1);
+	struct record_queue q = { 0 };
+
+	(void)state;
+	large[0] = 'L';
+	assert_int_equal(
+	    record_queue_put(&q, "all", 3, large, INFLIGHT_BYTES_MAX - 1), 0);
+	put(&q, "yz");
+	send_n(&q, 2);
+	check_next(&q, '-', 0);
+	check_answered(&q, 'L');
+	record_queue_recorded(&q);
+	check_next(&q, 'z', 3);
+	send_n(&q, 1);
+	assert_int_equal(
+	    record_queue_put(&q, "all", 3, large, INFLIGHT_BYTES_MAX + 1), 0);
+	put(&q, "z");
+	send_n(&q, 1);
+	check_next(&q, '-', 0);
+	record_queue_free(&q);
+	free(large);
+}
+
+static void
+bytes_begin_anew(void **state)
+{
+	/* what goes out again, or was dropped, does not count twice */
+	char *large = calloc(1, INFLIGHT_BYTES_MAX);
+	struct record_queue q = { 0 };
+	int i;
+
+	(void)state;
+	for (i = 0; i < 4; i++)
+		assert_int_equal(record_queue_put(&q, "all", 3, large,
+				     INFLIGHT_BYTES_MAX / 2),
+		    0);
+	send_n(&q, 2);
+	assert_non_null(record_queue_answered(&q));
+	record_queue_refused(&q);
+	assert_null(record_queue_answered(&q));
+	send_n(&q, 2);
+	assert_null(record_queue_next(&q));
+	record_queue_settle(&q, 1);
+	send_n(&q, 2);
+	assert_null(record_queue_next(&q));
+	record_queue_drop_all(&q);
+	put(&q, "ab");
+	assert_null(record_queue_answered(&q));
+	assert_null(record_queue_answered(&q));
+	send_n(&q, 2);
+	record_queue_free(&q);
+	free(large);
+}
+
+static void
+full(void **state)
+{
+	/* past QUEUE_BYTES_MAX a message is dropped and counted; one fits
+	 * again when another has gone */
+	const size_t len = QUEUE_BYTES_MAX / 4;
+	char *large = calloc(1, len);
+	struct record_queue q = { 0 };
+	int i;
+
+	(void)state;
+	for (i = 0; i < 3; i++)
+		assert_int_equal(record_queue_put(&q, "all", 3, large, len), 0);
+	assert_int_equal(record_queue_put(&q, "all", 3, large, len), -1);
+	assert_int_equal(q.ndropped, 1);
+	put(&q, "z");
+	send_n(&q, 1);
+	assert_non_null(record_queue_answered(&q));
+	record_queue_recorded(&q);
+	assert_int_equal(record_queue_put(&q, "all", 3, large, len), 0);
+	assert_int_equal(record_queue_drop_all(&q), 4);
+	assert_int_equal(q.ndropped, 5);
+	assert_int_equal(q.bytes, 0);
+	free(large);
+}
+
+static void
+refused(void **state)
+{
+	/* one that is refused goes out again under its number, with those
+	 * behind it, when all that were in flight are answered */
+	struct record_queue q = { 0 };
+
+	(void)state;
+	put(&q, "abcd");
+	send_n(&q, 3);
+	check_answered(&q, 'a');
+	record_queue_recorded(&q);
+	check_answered(&q, 'b');
+	record_queue_refused(&q);
+	check_next(&q, '-', 0);
+	check_answered(&q, '-');
+	check_next(&q, 'b', 2);
+	send_n(&q, 3);
+	check_next(&q, '-', 0);
+	check_answered(&q, 'b');
+	record_queue_recorded(&q);
+	check_answered(&q, 'c');
+	record_queue_recorded(&q);
+	check_answered(&q, 'd');
+	record_queue_refused(&q); /* the last one in flight: at once */
+	check_next(&q, 'd', 4);
+	record_queue_free(&q);
+}
+
+static void
+dropped(void **state)
+{
+	/* one that can not be recorded leaves its number to the next */
+	struct record_queue q = { 0 };
+
+	(void)state;
+	put(&q, "abc");
+	send_n(&q, 3);
+	check_answered(&q, 'a');
+	record_queue_drop(&q);
+	check_answered(&q, '-');
+	check_answered(&q, '-');
+	check_next(&q, 'b', 1);
+	send_n(&q, 1);
+	check_answered(&q, 'b');
+	record_queue_drop(&q);
+	check_next(&q, 'c', 1);
+	assert_int_equal(q.ndropped, 2);
+	record_queue_free(&q);
+}
+
+static void
+all_dropped(void **state)
+{
+	/* when all are dropped, answers to those in flight do not matter, and
+	 * nothing new goes out before them */
+	struct record_queue q = { 0 };
+
+	(void)state;
+	put(&q, "abc");
+	send_n(&q, 2);
+	assert_int_equal(record_queue_drop_all(&q), 3);
+	put(&q, "d");
+	check_next(&q, '-', 0);
+	check_answered(&q, '-');
+	check_next(&q, '-', 0);
+	check_answered(&q, '-');
+	check_next(&q, 'd', 1);
+	send_n(&q, 1);
+	check_answered(&q, 'd');
+	record_queue_recorded(&q);
+
+	/* also while one waits to go out again */
+	put(&q, "ef");
+	send_n(&q, 2);
+	check_answered(&q, 'e');
+	record_queue_refused(&q);
+	assert_int_equal(record_queue_drop_all(&q), 2);
+	put(&q, "g");
+	check_answered(&q, '-');
+	check_next(&q, 'g', 2);
+	assert_int_equal(record_queue_drop_all(&q), 1);
+	assert_int_equal(q.ndropped, 6);
+	assert_int_equal(record_queue_drop_all(&q), 0);
+}
+
+static void
+settled(void **state)
+{
+	/* after a lost connection, what was recorded is gone, and the rest
+	 * goes out again under its numbers */
+	static const struct {
+		int nrecorded, nsent; /* of "abcde": before it was lost */
+		uint64_t recorded;    /* as Redis says */
+		char next;
+		uint64_t number;
+	} table[] = {
+		{ 0, 0, 0, 'a', 1 },
+		{ 0, 3, 0, 'a', 1 },
+		{ 0, 3, 2, 'c', 3 },
+		{ 0, 3, 3, 'd', 4 },
+		{ 0, 5, 5, '-', 0 },
+		{ 2, 2, 2, 'c', 3 },
+		{ 2, 2, 3, 'd', 4 },
+		{ 2, 2, 4, 'e', 5 },
+		/* Redis lost its memory: its numbers hold */
+		{ 2, 2, 0, 'c', 1 },
+		/* it knows of more than was sent */
+		{ 0, 2, 7, 'c', 8 },
+	};
+	struct record_queue q;
+	size_t i;
+	int n;
+
+	(void)state;
+	for (i = 0; i < ROWS(table); i++) {
+		q = (struct record_queue){ 0 };
+		put(&q, "abcde");
+		send_n(&q, table[i].nrecorded + table[i].nsent);
+		for (n = table[i].nrecorded; n > 0; n--) {
+			assert_non_null(record_queue_answered(&q));
+			record_queue_recorded(&q);
+		}
+		record_queue_settle(&q, table[i].recorded);
+		check_next(&q, table[i].next, table[i].number);
+		assert_int_equal(q.recorded, table[i].recorded);
+		assert_int_equal(q.ndropped, 0);
+		record_queue_free(&q);
+	}
+}
+
+static void
+settled_without_the_dropped(void **state)
+{
+	/* those that were dropped in flight are not counted off from those
+	 * that came after them */
+	struct record_queue q = { 0 };
+
+	(void)state;
+	put(&q, "ab");
+	send_n(&q, 2);
+	record_queue_drop_all(&q);
+	put(&q, "c");
+	record_queue_settle(&q, 2);
+	check_next(&q, 'c', 3);
+
+	/* also while one waits to go out again */
+	put(&q, "d");
+	send_n(&q, 2);
+	check_answered(&q, 'c');
+	record_queue_refused(&q);
+	record_queue_settle(&q, 2);
+	check_next(&q, 'c', 3);
+	record_queue_free(&q);
+}
+
+static void
+doubtful(void **state)
+{
+	/* those in flight can be dropped alone */
+	struct record_queue q = { 0 };
+
+	(void)state;
+	put(&q, "abcd");
+	assert_int_equal(record_queue_drop_inflight(&q), 0);
+	send_n(&q, 3);
+	check_answered(&q, 'a');
+	record_queue_recorded(&q);
+	assert_int_equal(record_queue_drop_inflight(&q), 2);
+	assert_int_equal(q.ndropped, 2);
+	check_next(&q, 'd', 2);
+	record_queue_drop_all(&q);
+
+	/* of those that were dropped already none is counted twice */
+	put(&q, "ef");
+	send_n(&q, 2);
+	record_queue_drop_all(&q);
+	put(&q, "g");
+	assert_int_equal(record_queue_drop_inflight(&q), 0);
+	check_next(&q, 'g', 2);
+	record_queue_free(&q);
+}
+
+/* What publish.lua does with a number; the answers that are on their way. */
+struct model {
+	uint64_t seq;
+	char history[64];
+	size_t len;
+	bool is_recorded[INFLIGHT_MAX];
+	size_t first, nanswers;
+};
+
+static void
+model_publish(struct model *m, char text, uint64_t number, bool is_full)
+{
+	bool is_recorded = number <= m->seq;
+
+	if (number == m->seq + 1 && !is_full) {
+		m->seq++;
+		m->history[m->len++] = text;
+		is_recorded = true;
+	}
+	m->is_recorded[m->nanswers++] = is_recorded;
+}
+
+static void
+each_once(void **state)
+{
+	/* whatever is refused, and whenever the connection is lost: in the end
+	 * each message is recorded once, in order */
+	static const char texts[] = "abcdefghijklmnopqrstuvwxyz";
+	uint64_t chance = 1;
+	struct model m;
+	struct record_queue q;
+	const struct queued_message *next;
+	bool is_recorded;
+	int run;
+
+	(void)state;
+	for (run = 0; run < 2000; run++) {
+		q = (struct record_queue){ 0 };
+		m = (struct model){ 0 };
+		put(&q, texts);
+		while (q.head != NULL) {
+			chance = chance * UINT64_C(6364136223846793005) +
+				 UINT64_C(1442695040888963407);
+			next = record_queue_next(&q);
+			if ((chance >> 60) == 0) {
+				/* the answers are lost */
+				m.first = m.nanswers = 0;
+				record_queue_settle(&q, m.seq);
+			} else if ((chance >> 60) < 9 && next != NULL) {
+				model_publish(&m, next->frame[0],
+				    record_queue_next_number(&q),
+				    (chance >> 32) % 8 == 0);
+				record_queue_sent(&q);
+			} else if (m.first < m.nanswers) {
+				is_recorded = m.is_recorded[m.first++];
+				next = record_queue_answered(&q);
+				if (next != NULL && is_recorded)
+					record_queue_recorded(&q);
+				else if (next != NULL)
+					record_queue_refused(&q);
+			}
+			if (m.first == m.nanswers)
+				m.first = m.nanswers = 0;
+		}
+		assert_int_equal(m.len, sizeof(texts) - 1);
+		assert_memory_equal(m.history, texts, sizeof(texts) - 1);
+		assert_int_equal(q.recorded, sizeof(texts) - 1);
+		assert_int_equal(q.bytes, 0);
+	}
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(in_order),
+		cmocka_unit_test(copies),
+		cmocka_unit_test(number_in_flight),
+		cmocka_unit_test(bytes_in_flight),
+		cmocka_unit_test(bytes_begin_anew),
+		cmocka_unit_test(full),
+		cmocka_unit_test(refused),
+		cmocka_unit_test(dropped),
+		cmocka_unit_test(all_dropped),
+		cmocka_unit_test(settled),
+		cmocka_unit_test(settled_without_the_dropped),
+		cmocka_unit_test(doubtful),
+		cmocka_unit_test(each_once),
+	};
+
+	return cmocka_run_group_tests_name("record_queue", tests, NULL, NULL);
+}
