@@ -36,7 +36,7 @@ recent_test := recent
 progress_test := progress
 plain_test := plain recent event sse parse buf
 record_queue_test := record_queue
-lease_test := lease parse buf
+lease_test := lease sse event parse buf
 log_test := log
 children_test := children log
 

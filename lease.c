@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "lua_lease.h"
-#include "parse.h"
+#include "sse.h"
 
 void
 lease_init(struct lease *l, const struct config *cfg, const char *token,
@@ -130,24 +130,21 @@ void
 lease_heard(struct lease *l, const char *p, size_t len, int64_t now_ms,
     int64_t down_due_ms)
 {
-	static const char up[] = "0 0 r\nup ";
-	const char *end = p + len, *blank;
-	uint64_t attempt;
+	struct notice n;
 
-	if (len < sizeof(up) || memcmp(p, up, sizeof(up) - 1) != 0) {
+	switch (notice_parse(&n, p, len)) {
+	case NOTICE_OTHER:
+		break;
+	case NOTICE_DOWN:
 		if (!l->is_active)
 			l->due_ms = down_due_ms;
-		return;
+		break;
+	case NOTICE_UP:
+		l->alive_ms = now_ms;
+		l->is_active = n.token_len == strlen(l->token) &&
+			       memcmp(n.token, l->token, n.token_len) == 0;
+		if (l->is_active)
+			l->heard_attempt = n.attempt;
+		break;
 	}
-	p += sizeof(up) - 1;
-	blank = memchr(p, ' ', (size_t)(end - p));
-	if (blank == NULL ||
-	    parse_u64(p, (size_t)(blank - p), UINT64_MAX, &attempt) == -1)
-		return;
-	p = blank + 1;
-	l->alive_ms = now_ms;
-	l->is_active = (size_t)(end - p) == strlen(l->token) &&
-		       memcmp(p, l->token, strlen(l->token)) == 0;
-	if (l->is_active)
-		l->heard_attempt = attempt;
 }

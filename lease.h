@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The lease that makes one recorder of a Redis the active one: the other side
- * of lease.lua.  A message is this recorder's if it was heard behind this
+ * of lease.lua.  A message is this recorder's if it was heard after this
  * recorder's own announcement and before another's; it may be sent once the
  * lease, by Redis' answer on the publishing connection, is of the attempt that
  * this announcement named.  The caller says what time it is (clock_now_ms).
@@ -73,7 +73,7 @@ enum lease_request lease_next_request(const struct lease *l, int64_t now_ms);
 void lease_postpone(struct lease *l, int64_t now_ms);
 
 enum lease_holder {
-	LEASE_UNKNOWN, /* an error reply, or a strange one */
+	LEASE_UNKNOWN, /* an error reply, or an unexpected one */
 	LEASE_OTHERS,
 	LEASE_KEPT, /* this recorder's, and was so before */
 	LEASE_NEW   /* this recorder's, and was not */
@@ -96,8 +96,8 @@ void lease_disconnected(struct lease *l, int64_t due_ms);
 void lease_heard_alive(struct lease *l, int64_t now_ms);
 
 /*
- * An announcement was heard: "0 0 r\nup ATTEMPT TOKEN" or "0 0 r\ndown TOKEN",
- * len bytes.  down_due_ms: when to ask if it is "down".
+ * An announcement was heard (notice_parse), len bytes.  down_due_ms: when to
+ * ask if it is "down".
  */
 void lease_heard(struct lease *l, const char *p, size_t len, int64_t now_ms,
     int64_t down_due_ms);

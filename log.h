@@ -16,7 +16,7 @@
  */
 int log_open(const char *target, bool debug);
 
-/* Stands in every line behind the program's name, e.g. "recorder"; borrowed
+/* Stands in every line after the program's name, e.g. "recorder"; borrowed
  * for ever. */
 void log_set_role(const char *role);
 

@@ -61,19 +61,14 @@ plain_was_passed(
 void
 plain_hear_notice(struct plain *p, const char *notice, size_t len)
 {
-	static const char up[] = "0 0 r\nup ";
-	const char *token;
-	size_t token_len;
+	struct notice n;
 
-	if (len < sizeof(up) || memcmp(notice, up, sizeof(up) - 1) != 0)
+	if (notice_parse(&n, notice, len) != NOTICE_UP ||
+	    n.token_len >= sizeof(p->recorder) ||
+	    (strlen(p->recorder) == n.token_len &&
+		memcmp(p->recorder, n.token, n.token_len) == 0))
 		return;
-	token = (const char *)memrchr(notice, ' ', len) + 1;
-	token_len = len - (size_t)(token - notice);
-	if (token_len >= sizeof(p->recorder) ||
-	    (strlen(p->recorder) == token_len &&
-		memcmp(p->recorder, token, token_len) == 0))
-		return;
-	memcpy(p->recorder, token, token_len);
-	p->recorder[token_len] = '\0';
+	memcpy(p->recorder, n.token, n.token_len);
+	p->recorder[n.token_len] = '\0';
 	recent_free(&p->recent);
 }

@@ -45,11 +45,11 @@ bool plain_was_passed(
     struct plain *p, size_t channel, const struct record *rec, int64_t now_ms);
 
 /*
- * A recorder came or went.  One records only what came behind its own
+ * A recorder came or went.  One records only what came after its own
  * announcement.  So what was passed on before a new one's cannot come again,
  * and an equal message that does is another one.  (The same recorder,
  * regaining its lease, may have kept a queue.)
- * notice: "0 0 r\nup ATTEMPT TOKEN", or another one.
+ * notice: as notice_parse reads it.
  */
 void plain_hear_notice(struct plain *p, const char *notice, size_t len);
 

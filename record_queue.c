@@ -121,7 +121,7 @@ record_queue_drop(struct record_queue *q)
 {
 	q->ndropped++;
 	pop_head(q);
-	record_queue_refused(q); /* those behind it were refused likewise */
+	record_queue_refused(q); /* those after it were refused likewise */
 }
 
 void

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Plain messages that are not recorded yet, oldest first, and their numbers:
- * publish.lua records number n only behind n - 1, and n only once.  The oldest
+ * publish.lua records number n only after n - 1, and n only once.  The oldest
  * of them are in flight, sent and not answered; Redis answers in their order.
  * Pure.
  */
@@ -20,7 +20,7 @@
 
 struct queued_message {
 	struct queued_message *next;
-	struct channel channel; /* its name lies behind the frame */
+	struct channel channel; /* its name lies after the frame */
 	size_t frame_len;
 	char frame[];
 };
@@ -53,7 +53,7 @@ void record_queue_sent(struct record_queue *q);
 /*
  * The answer to the oldest message in flight has come.  Returns that message:
  * now one of the three that follow is to be called.  Or NULL: the answer does
- * not matter, since the message was dropped, or comes again behind another
+ * not matter, since the message was dropped, or comes again after another
  * that was not recorded.
  */
 const struct queued_message *record_queue_answered(struct record_queue *q);

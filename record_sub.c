@@ -148,7 +148,7 @@ read_control(struct record_sub *s, const struct answer *channel,
 		lease_heard_alive(s->lease, now);
 		return;
 	}
-	/* some jitter behind "down": there may be many */
+	/* some jitter after "down": there may be many */
 	lease_heard(s->lease, payload->text, payload->len, now,
 	    now + clock_random(0, 50));
 	if (s->lease->is_active && !was_active) {

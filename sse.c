@@ -5,6 +5,7 @@
  * whoever publishes; a responder only reads the header line and passes the
  * frame on.  Pure.
  */
+#include <stdbool.h>
 #include <string.h>
 
 #include "parse.h"
@@ -20,7 +21,7 @@ has_name(const struct event *ev)
 					memcmp(ev->name, "message", 7) != 0);
 }
 
-/* The first c at p or behind, or end.  found is the answer of the call before:
+/* The first c at p or after, or end.  found is the answer of the call before:
  * a search goes over each byte once, however many lines there are. */
 static const char *
 find_next(const char *found, const char *p, const char *end, char c)
@@ -76,16 +77,16 @@ full:
 	return -1;
 }
 
-/* Read an id of digits, without leading zeros, and the byte behind it.
+/* Read an id of digits, without leading zeros, and the byte after it.
  * Returns the length of both, or 0 if it is none. */
 static size_t
-read_id(const char *p, size_t len, char behind, uint64_t *id)
+read_id(const char *p, size_t len, char after, uint64_t *id)
 {
 	size_t n = 0;
 
 	while (n < len && n < 17 && p[n] >= '0' && p[n] <= '9')
 		n++;
-	if (n == len || p[n] != behind || (n > 1 && p[0] == '0') ||
+	if (n == len || p[n] != after || (n > 1 && p[0] == '0') ||
 	    parse_u64(p, n, ID_MAX, id) == -1)
 		return 0;
 	return n + 1;
@@ -148,4 +149,41 @@ record_has_header(const char *p, size_t len)
 	struct record rec;
 
 	return read_header(&rec, p, len) != 0;
+}
+
+/* If the bytes at *p begin with these words, *p moves past them. */
+static bool
+skip(const char **p, const char *end, const char *words)
+{
+	size_t len = strlen(words);
+
+	if ((size_t)(end - *p) < len || memcmp(*p, words, len) != 0)
+		return false;
+	*p += len;
+	return true;
+}
+
+enum notice_kind
+notice_parse(struct notice *n, const char *p, size_t len)
+{
+	const char *end = p + len, *blank;
+	enum notice_kind kind = NOTICE_DOWN;
+
+	if (!skip(&p, end, "0 0 r\n"))
+		return NOTICE_OTHER;
+	if (skip(&p, end, "up ")) {
+		kind = NOTICE_UP;
+		blank = memchr(p, ' ', (size_t)(end - p));
+		if (blank == NULL || parse_u64(p, (size_t)(blank - p),
+					 UINT64_MAX, &n->attempt) == -1)
+			return NOTICE_OTHER;
+		p = blank + 1;
+	} else if (!skip(&p, end, "down ")) {
+		return NOTICE_OTHER;
+	}
+	n->token = p;
+	n->token_len = (size_t)(end - p);
+	return n->token_len == 0 || memchr(p, ' ', n->token_len) != NULL
+		   ? NOTICE_OTHER
+		   : kind;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * struct event and records as text/event-stream bytes (HTML 9.2.5, 9.2.6).
- * Pure.
+ * struct event and records as text/event-stream bytes (HTML 9.2.5, 9.2.6), and
+ * what recorders announce.  Pure.
  */
 #ifndef SSE_H
 #define SSE_H
@@ -36,7 +36,7 @@ struct record {
 	enum record_origin origin;
 	const char *frame; /* "id: ID\n" and the rest; borrowed */
 	size_t frame_len;
-	const char *body; /* the frame behind its "id:" line; borrowed */
+	const char *body; /* the frame after its "id:" line; borrowed */
 	size_t body_len;
 };
 
@@ -51,5 +51,23 @@ int record_parse(struct record *rec, const char *p, size_t len);
  * recorder leaves such messages alone: another site's records, and the
  * announcements of its recorders, on the same Redis.) */
 int record_has_header(const char *p, size_t len);
+
+/* What recorders announce to each other and to the streams, in the pub/sub
+ * channel of the lease (lease.lua). */
+enum notice_kind {
+	NOTICE_OTHER, /* of another form: it says nothing */
+	NOTICE_UP,    /* "0 0 r\nup ATTEMPT TOKEN": from here on it records */
+	NOTICE_DOWN   /* "0 0 r\ndown TOKEN": it gave the lease back */
+};
+
+struct notice {
+	uint64_t attempt;  /* of NOTICE_UP: which one got the lease */
+	const char *token; /* at least one byte, no blank; borrowed */
+	size_t token_len;
+};
+
+/* Read an announcement.  Returns its kind; *n is set of NOTICE_UP and
+ * NOTICE_DOWN, and borrows from p. */
+enum notice_kind notice_parse(struct notice *n, const char *p, size_t len);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * sse.h under a fuzzer: whatever is published, by whatever way, a browser reads
- * exactly one event of that name and data; and what is taken for a record is
- * one to the byte.  Input: a byte that picks the way, and what it is given.
+ * exactly one event of that name and data; and what is taken for a record, or
+ * for an announcement, is one to the byte.  Input: a byte that picks the way, and what it is given.
  */
 #include <assert.h>
 #include <inttypes.h>
@@ -133,14 +133,32 @@ fuzz_record(const char *p, size_t len)
 	buf_free(&b);
 }
 
+static void
+fuzz_notice(const char *p, size_t len)
+{
+	struct notice n;
+	enum notice_kind kind = notice_parse(&n, p, len);
+	size_t rest_len;
+
+	if (kind == NOTICE_OTHER)
+		return;
+	assert(record_has_header(p, len)); /* recorders leave it alone */
+	assert(n.token_len > 0 && n.token + n.token_len == p + len);
+	rest_len = len - n.token_len;
+	assert(memchr(n.token, ' ', n.token_len) == NULL);
+	assert(p[rest_len - 1] == ' ');
+	assert(kind == NOTICE_UP || rest_len == strlen("0 0 r\ndown "));
+}
+
 int
 LLVMFuzzerTestOneInput(const unsigned char *input, size_t size)
 {
-	static void (*const functions[])(const char *p,
-	    size_t len) = { fuzz_payload, fuzz_event, fuzz_record };
+	static void (*const functions[])(const char *p, size_t len) = {
+		fuzz_payload, fuzz_event, fuzz_record, fuzz_notice
+	};
 
 	if (size == 0)
 		return 0;
-	functions[input[0] % 3]((const char *)input + 1, size - 1);
+	functions[input[0] % 4]((const char *)input + 1, size - 1);
 	return 0;
 }

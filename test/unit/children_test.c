@@ -68,7 +68,7 @@ static void
 strangers_are_reaped(void **state)
 {
 	/* one that is in no list is
-	 * reaped, too, and hides none behind it */
+	 * reaped, too, and hides none after it */
 	struct children ch = { 0 };
 	enum child_kind kind;
 	pid_t stranger = fork(), ours;

@@ -69,7 +69,7 @@ hear(struct lease *l, struct str payload)
 }
 
 static void
-asked(void **state)
+asks_with_a_number_of_its_own(void **state)
 {
 	/* the words of each request, each attempt with a number of its own;
 	 * the next request is due LEASE_RENEW_MS later */
@@ -108,7 +108,7 @@ asked(void **state)
 }
 
 static void
-what_to_ask(void **state)
+holder_renews_and_others_ask(void **state)
 {
 	/* who holds the lease renews it; others ask for it, by force when its
 	 * holder was not heard for more than LEASE_SILENCE_MS */
@@ -138,7 +138,7 @@ what_to_ask(void **state)
 }
 
 static void
-answered(void **state)
+answer_says_who_holds_it(void **state)
 {
 	/* who holds it, by Redis' answer */
 	static const struct {
@@ -177,7 +177,7 @@ answered(void **state)
 }
 
 static void
-lost(void **state)
+lost_lease_asks_at_once(void **state)
 {
 	/* it is kept by a renewal that says 1, and lost by any other; then it
 	 * is asked for at once, but not twice at a time */
@@ -213,7 +213,7 @@ lost(void **state)
 }
 
 static void
-heard(void **state)
+announcement_says_who_is_active(void **state)
 {
 	/* who is active is who was announced last; "down" lets all ask but
 	 * the active one; what is neither changes nothing */
@@ -228,11 +228,12 @@ heard(void **state)
 		{ S(UP("1", "you")), false, false, true, false },
 		{ S(UP("1", "m")), true, false, true, false },
 		{ S(UP("1", "mee")), true, false, true, false },
-		{ S(UP("1", "")), true, false, true, false },
+		{ S(UP("1", "")), true, true, false, false },
 		{ S(DOWN("you")), false, false, false, true },
 		{ S(DOWN("me")), true, true, false, false },
-		{ S(""), false, false, false, true },
-		{ S("0 0 r\nup "), false, false, false, true },
+		{ S(""), false, false, false, false },
+		{ S("0 0 r\nup "), false, false, false, false },
+		{ S("0 0 r\nover"), false, false, false, false },
 		{ S(UP("x", "me")), false, false, false, false },
 		{ S(UP("", "you")), true, true, false, false },
 		{ S("0 0 r\nup 1"), true, true, false, false },
@@ -258,7 +259,7 @@ heard(void **state)
 }
 
 static void
-both_together(void **state)
+records_when_answer_and_announcement_agree(void **state)
 {
 	/* messages may be sent when the answer and the announcement that was
 	 * heard last are of the same attempt, whichever comes first */
@@ -294,12 +295,12 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(asked),
-		cmocka_unit_test(what_to_ask),
-		cmocka_unit_test(answered),
-		cmocka_unit_test(lost),
-		cmocka_unit_test(heard),
-		cmocka_unit_test(both_together),
+		cmocka_unit_test(asks_with_a_number_of_its_own),
+		cmocka_unit_test(holder_renews_and_others_ask),
+		cmocka_unit_test(answer_says_who_holds_it),
+		cmocka_unit_test(lost_lease_asks_at_once),
+		cmocka_unit_test(announcement_says_who_is_active),
+		cmocka_unit_test(records_when_answer_and_announcement_agree),
 	};
 
 	return cmocka_run_group_tests_name("lease", tests, NULL, NULL);

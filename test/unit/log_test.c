@@ -77,7 +77,7 @@ wanted(const char *role_and_level, const char *text)
 static void
 levels(void **state)
 {
-	/* each level is named behind the program, its pid and its role */
+	/* each level is named after the program, its pid and its role */
 	(void)state;
 	log_error("a %s %d", "b", 3);
 	hear();
@@ -203,7 +203,7 @@ read_file(const char *path)
 static void
 files(void **state)
 {
-	/* a file is appended to, each line behind the time in UTC; the standard
+	/* a file is appended to, each line after the time in UTC; the standard
 	 * error hears nothing; a file that cannot be opened leaves all as it
 	 * was, but for debug */
 	char path[] = "/tmp/log_test.XXXXXX", *end;

@@ -8,7 +8,7 @@
 #define UP "0 0 r\nup "
 
 static void
-coverage(void **state)
+coverage_tells_what_changed(void **state)
 {
 	/* plain messages are heard where no recorder's pattern matches */
 	static const struct {
@@ -69,7 +69,7 @@ was_passed(struct plain *p, enum record_origin origin, const char *body)
 }
 
 static void
-frames(void **state)
+message_becomes_a_frame(void **state)
 {
 	/* a message is framed as its record would be, and that record is known,
 	 * once; a published one never is */
@@ -94,7 +94,7 @@ frames(void **state)
 		assert_true(was_passed(&p, ORIGIN_RECORDED, table[i].want));
 		assert_false(was_passed(&p, ORIGIN_RECORDED, table[i].want));
 	}
-	/* behind other bytes it is the same frame */
+	/* after other bytes it is the same frame */
 	assert_int_equal(put(&p, &frame, "y"), 0);
 	assert_int_equal(plain_put_frame(&p, &frame, 0, "x", 1, NOW_MS), 0);
 	assert_true(was_passed(&p, ORIGIN_RECORDED, "data: x\n\n"));
@@ -103,7 +103,7 @@ frames(void **state)
 }
 
 static void
-refused(void **state)
+records_are_refused(void **state)
 {
 	/* another site's records and announcements, and what finds no room,
 	 * are no messages, and are not remembered */
@@ -125,7 +125,7 @@ refused(void **state)
 }
 
 static void
-notices(void **state)
+another_recorder_makes_it_forget(void **state)
 {
 	/* only another recorder's coming makes messages forgotten: it cannot
 	 * have heard them */
@@ -172,10 +172,10 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(coverage),
-		cmocka_unit_test(frames),
-		cmocka_unit_test(refused),
-		cmocka_unit_test(notices),
+		cmocka_unit_test(coverage_tells_what_changed),
+		cmocka_unit_test(message_becomes_a_frame),
+		cmocka_unit_test(records_are_refused),
+		cmocka_unit_test(another_recorder_makes_it_forget),
 	};
 
 	return cmocka_run_group_tests_name("plain", tests, NULL, NULL);

@@ -41,7 +41,7 @@ check_answered(struct record_queue *q, char text)
 }
 
 static void
-in_order(void **state)
+messages_go_out_in_order(void **state)
 {
 	/* messages go out and are recorded in the order in which they came,
 	 * under numbers without a gap */
@@ -70,9 +70,9 @@ in_order(void **state)
 }
 
 static void
-copies(void **state)
+channel_and_frame_are_copied(void **state)
 {
-	/* channel and frame are copies, the channel with a NUL behind it; a
+	/* channel and frame are copies, the channel with a NUL after it; a
 	 * frame may be empty or hold NUL */
 	char channel[] = "news", frame[] = "x\0y";
 	struct record_queue q = { 0 };
@@ -96,7 +96,7 @@ copies(void **state)
 }
 
 static void
-number_in_flight(void **state)
+flight_has_so_many_messages(void **state)
 {
 	/* INFLIGHT_MAX messages are in flight at a time */
 	struct record_queue q = { 0 };
@@ -114,7 +114,7 @@ number_in_flight(void **state)
 }
 
 static void
-bytes_in_flight(void **state)
+flight_has_so_many_bytes(void **state)
 {
 	/* from INFLIGHT_BYTES_MAX on nothing more is sent; a message that is
 	 * larger goes alone */
@@ -142,7 +142,7 @@ bytes_in_flight(void **state)
 }
 
 static void
-bytes_begin_anew(void **state)
+resent_bytes_count_once(void **state)
 {
 	/* what goes out again, or was dropped, does not count twice */
 	char *large = calloc(1, INFLIGHT_BYTES_MAX);
@@ -173,7 +173,7 @@ bytes_begin_anew(void **state)
 }
 
 static void
-full(void **state)
+full_queue_drops_and_counts(void **state)
 {
 	/* past QUEUE_BYTES_MAX a message is dropped and counted; one fits
 	 * again when another has gone */
@@ -199,10 +199,10 @@ full(void **state)
 }
 
 static void
-refused(void **state)
+refused_one_goes_out_again(void **state)
 {
 	/* one that is refused goes out again under its number, with those
-	 * behind it, when all that were in flight are answered */
+	 * after it, when all that were in flight are answered */
 	struct record_queue q = { 0 };
 
 	(void)state;
@@ -228,7 +228,7 @@ refused(void **state)
 }
 
 static void
-dropped(void **state)
+dropped_one_leaves_its_number(void **state)
 {
 	/* one that can not be recorded leaves its number to the next */
 	struct record_queue q = { 0 };
@@ -250,7 +250,7 @@ dropped(void **state)
 }
 
 static void
-all_dropped(void **state)
+answers_to_the_dropped_do_not_matter(void **state)
 {
 	/* when all are dropped, answers to those in flight do not matter, and
 	 * nothing new goes out before them */
@@ -285,7 +285,7 @@ all_dropped(void **state)
 }
 
 static void
-settled(void **state)
+lost_connection_settles_by_number(void **state)
 {
 	/* after a lost connection, what was recorded is gone, and the rest
 	 * goes out again under its numbers */
@@ -330,7 +330,7 @@ settled(void **state)
 }
 
 static void
-settled_without_the_dropped(void **state)
+dropped_ones_are_not_settled(void **state)
 {
 	/* those that were dropped in flight are not counted off from those
 	 * that came after them */
@@ -355,7 +355,7 @@ settled_without_the_dropped(void **state)
 }
 
 static void
-doubtful(void **state)
+doubtful_ones_are_dropped_alone(void **state)
 {
 	/* those in flight can be dropped alone */
 	struct record_queue q = { 0 };
@@ -404,7 +404,7 @@ model_publish(struct model *m, char text, uint64_t number, bool is_full)
 }
 
 static void
-each_once(void **state)
+each_is_recorded_once(void **state)
 {
 	/* whatever is refused, and whenever the connection is lost: in the end
 	 * each message is recorded once, in order */
@@ -456,19 +456,19 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(in_order),
-		cmocka_unit_test(copies),
-		cmocka_unit_test(number_in_flight),
-		cmocka_unit_test(bytes_in_flight),
-		cmocka_unit_test(bytes_begin_anew),
-		cmocka_unit_test(full),
-		cmocka_unit_test(refused),
-		cmocka_unit_test(dropped),
-		cmocka_unit_test(all_dropped),
-		cmocka_unit_test(settled),
-		cmocka_unit_test(settled_without_the_dropped),
-		cmocka_unit_test(doubtful),
-		cmocka_unit_test(each_once),
+		cmocka_unit_test(messages_go_out_in_order),
+		cmocka_unit_test(channel_and_frame_are_copied),
+		cmocka_unit_test(flight_has_so_many_messages),
+		cmocka_unit_test(flight_has_so_many_bytes),
+		cmocka_unit_test(resent_bytes_count_once),
+		cmocka_unit_test(full_queue_drops_and_counts),
+		cmocka_unit_test(refused_one_goes_out_again),
+		cmocka_unit_test(dropped_one_leaves_its_number),
+		cmocka_unit_test(answers_to_the_dropped_do_not_matter),
+		cmocka_unit_test(lost_connection_settles_by_number),
+		cmocka_unit_test(dropped_ones_are_not_settled),
+		cmocka_unit_test(doubtful_ones_are_dropped_alone),
+		cmocka_unit_test(each_is_recorded_once),
 	};
 
 	return cmocka_run_group_tests_name("record_queue", tests, NULL, NULL);

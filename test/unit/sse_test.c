@@ -98,9 +98,9 @@ borrow(struct str name, struct str data)
 }
 
 static void
-frames(void **state)
+event_becomes_a_frame(void **state)
 {
-	/* each event is these very bytes, behind what the buffer held */
+	/* each event is these very bytes, after what the buffer held */
 	struct event ev;
 	struct buf b;
 	size_t i;
@@ -160,9 +160,9 @@ frames_read_back(void **state)
 }
 
 static void
-frames_join(void **state)
+frames_follow_each_other(void **state)
 {
-	/* frames put one behind the other stay that many events */
+	/* frames put one after the other stay that many events */
 	struct sse_reader r;
 	struct event ev;
 	struct buf b;
@@ -182,7 +182,7 @@ frames_join(void **state)
 }
 
 static void
-nothing(void **state)
+event_of_nothing_is_empty(void **state)
 {
 	/* an event without an address is an empty message */
 	struct event ev = { .name = NULL };
@@ -196,7 +196,7 @@ nothing(void **state)
 }
 
 static void
-refused_names(void **state)
+bad_names_are_refused(void **state)
 {
 	/* a name that event.h refuses leaves the buffer as it was */
 	static const struct str names[] = { S("a\rb"), S("a\nb"), S("a\0b"),
@@ -217,7 +217,7 @@ refused_names(void **state)
 }
 
 static void
-full_buffer(void **state)
+full_buffer_stays_as_it_was(void **state)
 {
 	/* an event that does not fit whole leaves the buffer as it was,
 	 * whatever the limit cuts; one that just fits is put */
@@ -246,7 +246,7 @@ full_buffer(void **state)
 }
 
 static void
-many_lines(void **state)
+many_lines_take_linear_time(void **state)
 {
 	/* a mebibyte of line ends, of one kind or mixed, costs linear time (in
 	 * quadratic time this test takes minutes) */
@@ -283,7 +283,7 @@ many_lines(void **state)
 }
 
 static void
-records(void **state)
+record_is_taken_apart(void **state)
 {
 	/* a record gives its numbers, its origin, its frame and its body */
 	static const struct {
@@ -349,7 +349,7 @@ is_untouched(const struct record *rec)
 #define FRAME "id: 12\ndata: x\n\n"
 
 static void
-no_records(void **state)
+bad_headers_are_refused(void **state)
 {
 	/* a header of another form is none, and nothing is told about it */
 	static const struct str table[] = {
@@ -410,9 +410,9 @@ no_records(void **state)
 }
 
 static void
-bad_frames(void **state)
+bad_frames_are_refused(void **state)
 {
-	/* a header with another frame behind it is no record, but has the
+	/* a header with another frame after it is no record, but has the
 	 * header that a recorder leaves alone */
 	static const struct str table[] = {
 		S("12 5 p\n"),
@@ -455,7 +455,7 @@ bad_frames(void **state)
 }
 
 static void
-records_of_events(void **state)
+records_of_events_read_back(void **state)
 {
 	/* what publish.lua makes of an event, id and header in front, reads
 	 * back as that record, and its frame as that event with that id */
@@ -493,21 +493,78 @@ records_of_events(void **state)
 	}
 }
 
+static void
+announcements_are_taken_apart(void **state)
+{
+	/* who comes with which attempt, and who goes; other forms say nothing */
+	static const struct {
+		struct str bytes;
+		enum notice_kind kind;
+		uint64_t attempt;
+		struct str token;
+	} table[] = {
+		{ S("0 0 r\nup 1 abc"), NOTICE_UP, 1, S("abc") },
+		{ S("0 0 r\nup 12 a"), NOTICE_UP, 12, S("a") },
+		{ S("0 0 r\nup 18446744073709551615 a"), NOTICE_UP, UINT64_MAX,
+		    S("a") },
+		{ S("0 0 r\ndown abc"), NOTICE_DOWN, 0, S("abc") },
+		{ S("0 0 r\ndown 1"), NOTICE_DOWN, 0, S("1") },
+		{ S(""), NOTICE_OTHER, 0, S("") },
+		{ S("0 0 r\n"), NOTICE_OTHER, 0, S("") },
+		{ S("0 0 r\nabc"), NOTICE_OTHER, 0, S("") },
+		{ S("0 0 p\nup 1 abc"), NOTICE_OTHER, 0, S("") },
+		{ S("0 0 r up 1 abc"), NOTICE_OTHER, 0, S("") },
+		{ S("up 1 abc"), NOTICE_OTHER, 0, S("") },
+		{ S("0 0 r\nup"), NOTICE_OTHER, 0, S("") },
+		{ S("0 0 r\nup "), NOTICE_OTHER, 0, S("") },
+		{ S("0 0 r\nup 1"), NOTICE_OTHER, 0, S("") },
+		{ S("0 0 r\nup 1 "), NOTICE_OTHER, 0, S("") },
+		{ S("0 0 r\nup abc"), NOTICE_OTHER, 0, S("") },
+		{ S("0 0 r\nup  abc"), NOTICE_OTHER, 0, S("") },
+		{ S("0 0 r\nup x abc"), NOTICE_OTHER, 0, S("") },
+		{ S("0 0 r\nup -1 abc"), NOTICE_OTHER, 0, S("") },
+		{ S("0 0 r\nup 18446744073709551616 a"), NOTICE_OTHER, 0,
+		    S("") },
+		{ S("0 0 r\nup 1 a b"), NOTICE_OTHER, 0, S("") },
+		{ S("0 0 r\ndown"), NOTICE_OTHER, 0, S("") },
+		{ S("0 0 r\ndown "), NOTICE_OTHER, 0, S("") },
+		{ S("0 0 r\ndown a b"), NOTICE_OTHER, 0, S("") },
+		{ S("0 0 r\nover 1 abc"), NOTICE_OTHER, 0, S("") },
+	};
+	struct notice n;
+	size_t i;
+	char *copy;
+
+	(void)state;
+	for (i = 0; i < ROWS(table); i++) {
+		copy = exact_copy(table[i].bytes);
+		n = (struct notice){ 0 };
+		if (notice_parse(&n, copy, table[i].bytes.len) !=
+			table[i].kind ||
+		    (table[i].kind != NOTICE_OTHER &&
+			(n.attempt != table[i].attempt ||
+			    !is_equal(n.token, n.token_len, table[i].token))))
+			fail_msg("<%s>", table[i].bytes.p);
+		free(copy);
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(frames),
+		cmocka_unit_test(event_becomes_a_frame),
 		cmocka_unit_test(frames_read_back),
-		cmocka_unit_test(frames_join),
-		cmocka_unit_test(nothing),
-		cmocka_unit_test(refused_names),
-		cmocka_unit_test(full_buffer),
-		cmocka_unit_test(many_lines),
-		cmocka_unit_test(records),
-		cmocka_unit_test(no_records),
-		cmocka_unit_test(bad_frames),
-		cmocka_unit_test(records_of_events),
+		cmocka_unit_test(frames_follow_each_other),
+		cmocka_unit_test(event_of_nothing_is_empty),
+		cmocka_unit_test(bad_names_are_refused),
+		cmocka_unit_test(full_buffer_stays_as_it_was),
+		cmocka_unit_test(many_lines_take_linear_time),
+		cmocka_unit_test(record_is_taken_apart),
+		cmocka_unit_test(bad_headers_are_refused),
+		cmocka_unit_test(bad_frames_are_refused),
+		cmocka_unit_test(records_of_events_read_back),
+		cmocka_unit_test(announcements_are_taken_apart),
 	};
 
 	return cmocka_run_group_tests_name("sse", tests, NULL, NULL);
