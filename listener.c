@@ -30,7 +30,8 @@
 #define RECORDER_READY_MS 2000	   /* accept after this, subscribed or not */
 #define RECORDER_QUICK_MS 1000	   /* one that lived shorter waits for its */
 #define RECORDER_PAUSE_MAX_MS 2000 /* successor up to this */
-#define ACCEPT_PAUSE_MS 100	   /* after EMFILE, ENOMEM or a failed fork */
+#define ACCEPT_PAUSE_MS 100	   /* after EMFILE, ENOMEM or a failed fork; */
+#define ACCEPT_CALM_MS 1000	   /* it is over if none came for so long */
 #define KILL_AFTER_DRAIN_MS 3000
 #define BACKLOG_MS 2000 /* to tell those who wait that we stop */
 
@@ -45,7 +46,7 @@ struct parent {
 	int ready_fd; /* of a recorder that is starting; -1 */
 	int64_t recorder_started_ms, recorder_due_ms, recorder_pause_ms;
 	int64_t accept_due_ms; /* no accept before this */
-	bool failing;	       /* to log a failing accept once */
+	struct trouble full, accepting, forking;
 };
 
 /* what listener_inherit found, until listener_run takes it up */
@@ -194,13 +195,42 @@ fork_responder(struct parent *p, int fd, enum admission admission)
 	return pid == -1 ? -1 : 0;
 }
 
+/* errno says why. */
 static void
-accept_failed(struct parent *p, const char *what)
+accept_failed(struct parent *p, struct trouble *t, const char *what)
 {
-	if (!p->failing)
-		log_error("cannot %s: %s; trying on", what, strerror(errno));
-	p->failing = true;
+	trouble_tell(t, "cannot %s: %s; still trying", what, strerror(errno));
 	p->accept_due_ms = clock_now_ms() + ACCEPT_PAUSE_MS;
+}
+
+/* A connection was accepted, and has its responder. */
+static void
+accept_succeeded(struct parent *p)
+{
+	if (clock_now_ms() < p->accept_due_ms + ACCEPT_CALM_MS)
+		return;
+	trouble_over(&p->accepting, "connections are accepted again");
+	trouble_over(&p->forking, "responders are started again");
+}
+
+/* What the next connection gets. */
+static enum admission
+admit(struct parent *p, bool stopping)
+{
+	const uint64_t n = count(p, CHILD_STREAM), max = p->cfg->max_streams;
+
+	if (stopping)
+		return ADMISSION_STOPPING;
+	if (n >= max) {
+		trouble_tell(&p->full,
+		    "all %llu streams are taken (--max-streams)",
+		    (unsigned long long)max);
+		return ADMISSION_FULL;
+	}
+	/* of many, one that leaves and one that comes are no news */
+	if (n < max - max / 10)
+		trouble_over(&p->full, "there is room for streams again");
+	return ADMISSION_OPEN;
 }
 
 /* Accept one connection.  Returns 0, or -1 if there is nothing to accept or
@@ -208,7 +238,6 @@ accept_failed(struct parent *p, const char *what)
 static int
 accept_one(struct parent *p, bool stopping)
 {
-	enum admission admission = ADMISSION_OPEN;
 	int fd;
 
 	if (count(p, CHILD_STREAM) >= p->cfg->max_streams)
@@ -221,26 +250,16 @@ accept_one(struct parent *p, bool stopping)
 		if (errno == ECONNABORTED || errno == EINTR)
 			return 0;
 		if (errno != EAGAIN && errno != EWOULDBLOCK)
-			accept_failed(p, "accept a connection");
+			accept_failed(p, &p->accepting, "accept a connection");
 		return -1;
 	}
-	if (stopping)
-		admission = ADMISSION_STOPPING;
-	else if (count(p, CHILD_STREAM) >= p->cfg->max_streams)
-		admission = ADMISSION_FULL;
-	if (admission == ADMISSION_FULL && !p->failing) {
-		log_warn("all %llu streams are taken (--max-streams)",
-		    (unsigned long long)p->cfg->max_streams);
-		p->failing = true;
-	}
-	if (fork_responder(p, fd, admission) == -1) {
-		accept_failed(p, "start a responder");
+	if (fork_responder(p, fd, admit(p, stopping)) == -1) {
+		accept_failed(p, &p->forking, "start a responder");
 		close(fd);
 		return -1;
 	}
 	close(fd);
-	if (admission == ADMISSION_OPEN)
-		p->failing = false;
+	accept_succeeded(p);
 	return 0;
 }
 
@@ -304,10 +323,10 @@ execute_anew(struct parent *p, const char *path, char *const argv[])
 	int fd;
 
 	got_hangup = 0;
-	log_info("SIGHUP: starting anew from %s", path);
+	log_info("SIGHUP: restarting from %s", path);
 	if ((fd = handover_write(&p->st)) != -1)
 		execv(path, argv);
-	log_error("cannot start anew from %s: %s; going on as before", path,
+	log_error("cannot restart from %s: %s; going on as before", path,
 	    strerror(errno));
 	handover_undo(&p->st, fd);
 }

@@ -156,3 +156,33 @@ log_debug(const char *fmt, ...)
 	log_line(LOG_DEBUG, "debug", fmt, ap);
 	va_end(ap);
 }
+
+void
+trouble_tell(struct trouble *t, const char *fmt, ...)
+{
+	char text[sizeof(t->told)];
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	if (strcmp(text, t->told) == 0)
+		return;
+	memcpy(t->told, text, sizeof(text));
+	va_start(ap, fmt);
+	log_line(LOG_ERR, "error", fmt, ap);
+	va_end(ap);
+}
+
+void
+trouble_over(struct trouble *t, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (t->told[0] == '\0')
+		return;
+	t->told[0] = '\0';
+	va_start(ap, fmt);
+	log_line(LOG_INFO, "info", fmt, ap);
+	va_end(ap);
+}

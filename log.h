@@ -30,4 +30,22 @@ void log_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void log_info(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void log_debug(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
+/*
+ * Something that is wrong for a while, said once: an object for each such
+ * thing.  All zero: nothing is wrong.
+ */
+struct trouble {
+	char told[256]; /* what was said when it began; "": nothing is wrong */
+};
+
+/* It is wrong: an error line when that begins, and when the text is another
+ * than the last time.  So nothing may stand in it that differs from try to
+ * try. */
+void trouble_tell(struct trouble *t, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* It is right, as nearly always: an info line if it was wrong. */
+void trouble_over(struct trouble *t, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
 #endif

@@ -20,7 +20,7 @@
 #include "redis_conn.h"
 
 #define EXPECT_MAX (INFLIGHT_MAX + 8)
-#define AGAIN_MS 250 /* after an error that passes, and to reconnect */
+#define RETRY_MS 250 /* after an error that passes, and to reconnect */
 
 /* What the next answers belong to, in order. */
 enum expected { EXPECT_MESSAGE, EXPECT_ACQUIRED, EXPECT_RENEWED };
@@ -32,9 +32,12 @@ struct record_pub {
 	struct record_queue queue;
 	enum expected expected[EXPECT_MAX]; /* a ring */
 	size_t expect_first, nexpected;
-	int64_t answered_ms;   /* when the last answer came */
-	int64_t resume_due_ms; /* nothing is sent before */
-	bool is_overflowing, is_failing;
+	int64_t answered_ms;	  /* when the last answer came */
+	int64_t resume_due_ms;	  /* nothing is sent before */
+	struct trouble full;	  /* the queue */
+	struct trouble away;	  /* Redis, on this connection */
+	struct trouble leaseless; /* it does not say who holds the lease */
+	struct trouble refusing;  /* it does not record just now */
 };
 
 struct record_pub *
@@ -66,17 +69,15 @@ record_pub_put(struct record_pub *p, const char *channel, size_t channel_len,
 	const bool has_room = p->queue.bytes < QUEUE_BYTES_MAX / 2;
 
 	if (record_queue_put(
-		&p->queue, channel, channel_len, frame, frame_len) == -1) {
-		if (!p->is_overflowing)
-			log_error("the queue is full: plain messages are not "
-				  "recorded until Redis takes some");
-		p->is_overflowing = true;
-	} else if (p->is_overflowing && has_room) {
-		p->is_overflowing = false;
-		log_warn("the queue has room again; %llu plain messages were "
-			 "not recorded since the start",
+		&p->queue, channel, channel_len, frame, frame_len) == -1)
+		trouble_tell(&p->full,
+		    "the queue is full: plain messages are not recorded until "
+		    "Redis takes some");
+	else if (has_room)
+		trouble_over(&p->full,
+		    "the queue has room again; %llu plain messages were not "
+		    "recorded since the start",
 		    (unsigned long long)p->queue.ndropped);
-	}
 }
 
 void
@@ -96,16 +97,15 @@ disconnect(struct record_pub *p)
 	redis_conn_close(p->conn);
 	p->conn = NULL;
 	p->nexpected = p->expect_first = 0;
-	lease_disconnected(p->lease, clock_now_ms() + AGAIN_MS);
+	lease_disconnected(p->lease, clock_now_ms() + RETRY_MS);
 }
 
 static void
 lose_connection(struct record_pub *p)
 {
-	if (!p->is_failing)
-		log_error("publishing connection to Redis: %s; reconnecting",
-		    redis_conn_error(p->conn));
-	p->is_failing = true;
+	trouble_tell(&p->away,
+	    "publishing connection to Redis: %s; reconnecting",
+	    redis_conn_error(p->conn));
 	disconnect(p);
 }
 
@@ -159,13 +159,17 @@ reconnect(struct record_pub *p)
 		ask_for_lease(p, LEASE_ACQUIRE);
 		return;
 	}
-	if (!p->is_failing)
-		log_error("%s; trying on", error);
-	p->is_failing = true;
+	trouble_tell(&p->away, "%s; still trying", error);
 	disconnect(p);
 }
 
 /* --- answers ------------------------------------------------------------ */
+
+static const char *
+error_of(const struct answer *a)
+{
+	return a->kind == ANSWER_ERROR ? a->text : "unexpected reply";
+}
 
 static void
 read_acquired(struct record_pub *p, const struct answer *a)
@@ -175,14 +179,12 @@ read_acquired(struct record_pub *p, const struct answer *a)
 	size_t n;
 
 	if (holder == LEASE_UNKNOWN) {
-		if (!p->is_failing)
-			log_error("cannot get the recorder's lease: %s",
-			    a->kind == ANSWER_ERROR ? a->text
-						    : "strange answer");
-		p->is_failing = true;
+		trouble_tell(&p->leaseless,
+		    "cannot get the recorder's lease: %s; still trying",
+		    error_of(a));
 		return;
 	}
-	p->is_failing = false;
+	trouble_over(&p->leaseless, "Redis says again who holds the lease");
 	if (holder == LEASE_KEPT) {
 		record_queue_settle(&p->queue, recorded);
 	} else if (holder == LEASE_NEW) {
@@ -207,23 +209,20 @@ read_recorded(struct record_pub *p, const struct answer *a)
 		return;
 	if (a->kind == ANSWER_LIST ||
 	    (a->kind == ANSWER_TEXT && strcmp(a->text, "SEEN") == 0)) {
-		p->is_failing = false;
+		trouble_over(&p->refusing, "Redis records again");
 		record_queue_recorded(&p->queue);
 	} else if (a->kind == ANSWER_TEXT) { /* LOST, GAP */
 		lease_lost(p->lease, clock_now_ms());
 		record_queue_refused(&p->queue);
 	} else if (a->kind == ANSWER_ERROR && publish_error_passes(a->text)) {
-		if (!p->is_failing)
-			log_error("Redis does not record just now (%s); "
-				  "trying on",
-			    a->text);
-		p->is_failing = true;
-		p->resume_due_ms = clock_now_ms() + AGAIN_MS;
+		trouble_tell(&p->refusing,
+		    "Redis does not record just now (%s); still trying",
+		    a->text);
+		p->resume_due_ms = clock_now_ms() + RETRY_MS;
 		record_queue_refused(&p->queue);
 	} else {
 		log_error("a message on '%s' could not be recorded: %s",
-		    m->channel.name,
-		    a->kind == ANSWER_ERROR ? a->text : "strange answer");
+		    m->channel.name, error_of(a));
 		record_queue_drop(&p->queue);
 	}
 }
@@ -240,6 +239,8 @@ read_answers(struct record_pub *p)
 			return;
 		}
 		p->answered_ms = clock_now_ms();
+		trouble_over(
+		    &p->away, "the publishing connection stands again");
 		what = p->expected[p->expect_first];
 		p->expect_first = (p->expect_first + 1) % EXPECT_MAX;
 		p->nexpected--;

@@ -162,16 +162,14 @@ static int
 open_all(struct recorder *r, const char *dead_token)
 {
 	int64_t pause_ms = AGAIN_LEAST_MS;
-	bool is_failing = false;
+	struct trouble away = { "" };
+	bool is_first = dead_token[0] == '\0';
 	char error[256];
 
-	while (open_once(r, dead_token, dead_token[0] == '\0' && !is_failing,
-		   error, sizeof(error)) == -1) {
-		if (!is_failing)
-			log_error("%s; plain messages are not recorded; trying "
-				  "on",
-			    error);
-		is_failing = true;
+	for (; open_once(r, dead_token, is_first, error, sizeof(error)) == -1;
+	     is_first = false) {
+		trouble_tell(&away,
+		    "%s; plain messages are not recorded; still trying", error);
 		pause_ms = clock_random(pause_ms / 2, pause_ms);
 		wait_for(r, NULL, 0, pause_ms);
 		if (stop_requested)
@@ -179,6 +177,7 @@ open_all(struct recorder *r, const char *dead_token)
 		pause_ms =
 		    pause_ms < AGAIN_MOST_MS ? 2 * pause_ms : AGAIN_MOST_MS;
 	}
+	trouble_over(&away, "Redis is there again");
 	return 0;
 }
 
@@ -256,7 +255,7 @@ recorder_run(const struct config *cfg, const char *token,
 	if (open_all(&r, dead_token) == 0) {
 		if (loop(&r) == -1) {
 			log_error("the subscription to Redis was lost (%s); "
-				  "starting anew",
+				  "restarting",
 			    record_sub_error(r.sub));
 			code = EX_TEMPFAIL;
 		}

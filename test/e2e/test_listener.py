@@ -4,6 +4,7 @@ reaches Redis."""
 import os
 import pwd
 import re
+import resource
 import shutil
 import signal
 import socket
@@ -308,6 +309,37 @@ def test_sighup_counts_the_old_streams(redis, start_fcgi_sse, loop):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_each_trouble_is_told(redis, start_fcgi_sse, loop):
+    """No stream is free, and then no descriptor: each is said once when it begins and once when it is over."""
+    fcgi_sse = start_fcgi_sse(redis, "--max-streams=1")
+    stream = loop.live(fcgi_sse, "all")
+    for _ in range(3):
+        assert loop.fetch(fcgi_sse, "all").ended
+    fcgi_sse.wait_log(r"all 1 streams are taken")
+    limits = resource.prlimit(fcgi_sse.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(fcgi_sse.pid, resource.RLIMIT_NOFILE, (3, limits[1]))
+    late = loop.open(fcgi_sse, "all")
+    fcgi_sse.wait_log(r"cannot accept a connection: Too many open files; still trying")
+    loop.stays(lambda: not late.ended and not late.status, 0.5)
+    resource.prlimit(fcgi_sse.pid, resource.RLIMIT_NOFILE, limits)
+    late.wait_for(lambda s: s.ended)
+    stream.close()
+    fcgi_sse.wait_responders(0)
+
+    def is_over():
+        check_serves(redis, loop, fcgi_sse).close()
+        fcgi_sse.wait_responders(0)
+        return "connections are accepted again" in fcgi_sse.stderr()
+
+    wait_until(is_over, what="the end of the trouble")
+    lines = [line.split(": ", 1)[1] for line in fcgi_sse.stderr().splitlines() if "recorder" not in line]
+    assert lines[-4:] == [
+        "error: all 1 streams are taken (--max-streams)",
+        "error: cannot accept a connection: Too many open files; still trying",
+        "info: there is room for streams again",
+        "info: connections are accepted again"]
+
+
 def test_sighup_as_another_user(redis, start_fcgi_sse, folder, loop):
     """With --user and --log=FILE, a SIGHUP can open the log again."""
     os.chmod(folder.path, 0o777)

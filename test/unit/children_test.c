@@ -88,7 +88,7 @@ strangers_are_reaped(void **state)
 }
 
 static void
-many(void **state)
+list_grows(void **state)
 {
 	/* the list grows; each keeps its kind */
 	struct children ch = { 0 };
@@ -114,7 +114,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(counts_by_kind),
 		cmocka_unit_test(strangers_are_reaped),
-		cmocka_unit_test(many),
+		cmocka_unit_test(list_grows),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

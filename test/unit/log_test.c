@@ -75,7 +75,7 @@ wanted(const char *role_and_level, const char *text)
 }
 
 static void
-levels(void **state)
+line_names_its_level(void **state)
 {
 	/* each level is named after the program, its pid and its role */
 	(void)state;
@@ -96,7 +96,7 @@ levels(void **state)
 }
 
 static void
-debugging(void **state)
+debug_lines_come_with_debug(void **state)
 {
 	/* debug lines come only with --debug */
 	(void)state;
@@ -114,7 +114,7 @@ debugging(void **state)
 }
 
 static void
-control_characters(void **state)
+control_characters_are_replaced(void **state)
 {
 	/* of what strangers send no control character leaves, so that nobody
 	 * forges a second line or moves a terminal; UTF-8 does */
@@ -145,7 +145,7 @@ control_characters(void **state)
 }
 
 static void
-long_lines(void **state)
+long_lines_are_cut(void **state)
 {
 	/* a line of any length is one write of less than 4 KiB, and ends */
 	static const int lengths[] = { 100, 3700, 3839, 3840, 3841, 4096,
@@ -174,17 +174,94 @@ long_lines(void **state)
 }
 
 static void
-keeps_errno(void **state)
+logging_keeps_errno(void **state)
 {
 	/* logging leaves errno as it was, also when nobody can be told */
+	struct trouble t = { "" };
+
 	(void)state;
 	errno = ENOENT;
 	log_error("open");
+	assert_int_equal(errno, ENOENT);
+	trouble_tell(&t, "open");
+	trouble_over(&t, "over");
 	assert_int_equal(errno, ENOENT);
 	close(STDERR_FILENO);
 	errno = EINTR;
 	log_error("lost");
 	assert_int_equal(errno, EINTR);
+}
+
+static void
+trouble_is_told_once(void **state)
+{
+	/* a line when it begins, when it has another reason, and when it
+	 * ends; each trouble by itself */
+	static const struct {
+		enum { TELL_A, TELL_B, OVER_A, OVER_B } call;
+		const char *reason, *level, *want; /* NULL: no line */
+	} table[] = {
+		{ OVER_A, "right", NULL, NULL },
+		{ TELL_A, "one", ": error", "a: one" },
+		{ TELL_A, "one", NULL, NULL },
+		{ TELL_B, "one", ": error", "b: one" },
+		{ TELL_A, "one", NULL, NULL },
+		{ TELL_A, "two", ": error", "a: two" },
+		{ TELL_A, "two", NULL, NULL },
+		{ TELL_A, "tw", ": error", "a: tw" },
+		{ TELL_A, "one", ": error", "a: one" },
+		{ OVER_A, "right", ": info", "a: right" },
+		{ OVER_A, "right", NULL, NULL },
+		{ TELL_B, "one", NULL, NULL },
+		{ TELL_A, "one", ": error", "a: one" },
+		{ OVER_B, "right", ": info", "b: right" },
+		{ TELL_A, "one", NULL, NULL },
+	};
+	struct trouble a = { "" }, b = { "" };
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ROWS(table); i++) {
+		switch (table[i].call) {
+		case TELL_A:
+			trouble_tell(&a, "a: %s", table[i].reason);
+			break;
+		case TELL_B:
+			trouble_tell(&b, "b: %s", table[i].reason);
+			break;
+		case OVER_A:
+			trouble_over(&a, "a: %s", table[i].reason);
+			break;
+		case OVER_B:
+			trouble_over(&b, "b: %s", table[i].reason);
+			break;
+		}
+		if (hear() == 0 && table[i].want != NULL)
+			fail_msg("row %zu: nothing", i);
+		assert_string_equal(
+		    line, table[i].want == NULL
+			      ? ""
+			      : wanted(table[i].level, table[i].want));
+		assert_int_equal(hear(), 0);
+	}
+}
+
+static void
+long_trouble_is_told_whole(void **state)
+{
+	/* of a long text the line has all, and once, too */
+	struct trouble t = { "" };
+	size_t len;
+
+	(void)state;
+	trouble_tell(&t, "%0*d", 1000, 0);
+	len = hear();
+	assert_true(len > 1000);
+	trouble_tell(&t, "%0*d", 1000, 0);
+	assert_int_equal(hear(), 0);
+	trouble_over(&t, "%0*d", 1000, 0);
+	assert_true(hear() > 1000);
+	assert_int_equal(t.told[0], '\0');
 }
 
 static void
@@ -201,7 +278,7 @@ read_file(const char *path)
 }
 
 static void
-files(void **state)
+file_is_appended_to(void **state)
 {
 	/* a file is appended to, each line after the time in UTC; the standard
 	 * error hears nothing; a file that cannot be opened leaves all as it
@@ -263,12 +340,14 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(levels),
-		TEST(debugging),
-		TEST(control_characters),
-		TEST(long_lines),
-		TEST(keeps_errno),
-		TEST(files),
+		TEST(line_names_its_level),
+		TEST(debug_lines_come_with_debug),
+		TEST(control_characters_are_replaced),
+		TEST(long_lines_are_cut),
+		TEST(logging_keeps_errno),
+		TEST(trouble_is_told_once),
+		TEST(long_trouble_is_told_whole),
+		TEST(file_is_appended_to),
 	};
 
 	return cmocka_run_group_tests_name("log", tests, NULL, NULL);
