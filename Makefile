@@ -9,7 +9,7 @@ FCGI_SSE := fcgi-sse config socket children handover listener client request \
 	channel reply cookie session session_record session_store redis_address \
 	redis_conn command take snapshot redis_sub resume recent publish recorder \
 	record_sub record_pub record_queue lease event sse outlet progress plain \
-	delivery follow stream sandbox clock log buf parse
+	delivery follow stream sandbox backoff clock log buf parse
 SSE_PUBLISH := sse-publish config channel redis_address redis_conn command \
 	publish event sse clock log buf parse
 
@@ -39,6 +39,7 @@ record_queue_test := record_queue
 lease_test := lease sse event parse buf
 log_test := log
 children_test := children log
+backoff_test := backoff
 
 parse_fuzz := parse buf
 event_fuzz := event parse buf

@@ -20,18 +20,20 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "backoff.h"
 #include "children.h"
 #include "clock.h"
 #include "handover.h"
 #include "log.h"
 #include "socket.h"
 
-#define REFUSALS_MAX 64		   /* children that only say "full" */
-#define RECORDER_READY_MS 2000	   /* accept after this, subscribed or not */
-#define RECORDER_QUICK_MS 1000	   /* one that lived shorter waits for its */
-#define RECORDER_PAUSE_MAX_MS 2000 /* successor up to this */
-#define ACCEPT_PAUSE_MS 100	   /* after EMFILE, ENOMEM or a failed fork; */
-#define ACCEPT_CALM_MS 1000	   /* it is over if none came for so long */
+#define REFUSALS_MAX 64	       /* children that only say "full" */
+#define RECORDER_READY_MS 2000 /* accept after this, subscribed or not */
+#define RECORDER_QUICK_MS 1000 /* after one that lived shorter ... */
+#define BACKOFF_MIN_MS 100     /* ... the next one waits so long */
+#define BACKOFF_MAX_MS 2000
+#define ACCEPT_PAUSE_MS 100 /* after EMFILE, ENOMEM or a failed fork; */
+#define ACCEPT_CALM_MS 1000 /* it is over if none came for so long */
 #define KILL_AFTER_DRAIN_MS 3000
 #define BACKLOG_MS 2000 /* to tell those who wait that we stop */
 
@@ -44,8 +46,9 @@ struct parent {
 	sigset_t unblocked; /* the mask inside ppoll */
 	bool with_recorder;
 	int ready_fd; /* of a recorder that is starting; -1 */
-	int64_t recorder_started_ms, recorder_due_ms, recorder_pause_ms;
-	int64_t accept_due_ms; /* no accept before this */
+	int64_t recorder_started_ms, recorder_due_ms;
+	struct backoff backoff; /* between recorders that end soon */
+	int64_t accept_due_ms;	/* no accept before this */
 	struct trouble full, accepting, forking;
 };
 
@@ -144,7 +147,7 @@ start_recorder(struct parent *p)
 		log_error("cannot start the recorder: %s", strerror(errno));
 		if (ready[0] != -1)
 			close(ready[0]);
-		p->recorder_due_ms = clock_now_ms() + RECORDER_PAUSE_MAX_MS;
+		p->recorder_due_ms = clock_now_ms() + backoff_next(&p->backoff);
 		return;
 	}
 	memcpy(p->st.token, start.token, TOKEN_SIZE);
@@ -160,12 +163,11 @@ recorder_ended(struct parent *p)
 		close(p->ready_fd);
 		p->ready_fd = -1;
 	}
+	p->recorder_due_ms = now;
 	if (now - p->recorder_started_ms > RECORDER_QUICK_MS)
-		p->recorder_pause_ms = 0;
-	p->recorder_due_ms = now + p->recorder_pause_ms;
-	p->recorder_pause_ms = p->recorder_pause_ms * 2 + 100;
-	if (p->recorder_pause_ms > RECORDER_PAUSE_MAX_MS)
-		p->recorder_pause_ms = RECORDER_PAUSE_MAX_MS;
+		backoff_reset(&p->backoff);
+	else
+		p->recorder_due_ms += backoff_next(&p->backoff);
 }
 
 static void
@@ -413,7 +415,9 @@ listener_run(const struct config *cfg, int fd, char *const argv[],
 	struct parent p = { .cfg = cfg,
 		.run = children,
 		.ready_fd = -1,
-		.with_recorder = with_recorder };
+		.with_recorder = with_recorder,
+		.backoff = {
+		    .min_ms = BACKOFF_MIN_MS, .max_ms = BACKOFF_MAX_MS } };
 	char path[4096];
 	ssize_t len = readlink("/proc/self/exe", path, sizeof(path) - 1);
 

@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "backoff.h"
 #include "clock.h"
 #include "lease.h"
 #include "log.h"
@@ -21,8 +22,8 @@
 #include "record_sub.h"
 #include "redis_conn.h"
 
-#define AGAIN_LEAST_MS 100
-#define AGAIN_MOST_MS 2000
+#define BACKOFF_MIN_MS 100
+#define BACKOFF_MAX_MS 2000
 #define FINISH_MS 2000 /* to record what was heard, at the end */
 #define PING_MS 1000   /* how often the subscription must show that it lives */
 #define DEAF_MS 4000   /* it is dead if it is silent for so long while */
@@ -161,7 +162,8 @@ open_once(struct recorder *r, const char *dead_token, bool is_first,
 static int
 open_all(struct recorder *r, const char *dead_token)
 {
-	int64_t pause_ms = AGAIN_LEAST_MS;
+	struct backoff backoff = { .min_ms = BACKOFF_MIN_MS,
+		.max_ms = BACKOFF_MAX_MS };
 	struct trouble away = { "" };
 	bool is_first = dead_token[0] == '\0';
 	char error[256];
@@ -170,12 +172,9 @@ open_all(struct recorder *r, const char *dead_token)
 	     is_first = false) {
 		trouble_tell(&away,
 		    "%s; plain messages are not recorded; still trying", error);
-		pause_ms = clock_random(pause_ms / 2, pause_ms);
-		wait_for(r, NULL, 0, pause_ms);
+		wait_for(r, NULL, 0, backoff_next(&backoff));
 		if (stop_requested)
 			return -1;
-		pause_ms =
-		    pause_ms < AGAIN_MOST_MS ? 2 * pause_ms : AGAIN_MOST_MS;
 	}
 	trouble_over(&away, "Redis is there again");
 	return 0;
