@@ -5,11 +5,11 @@
 
 VERSION := 0.1.0
 
-FCGI_SSE := fcgi-sse config socket children handover listener client request \
-	channel reply cookie session session_record session_store redis_address \
-	redis_conn command take snapshot redis_sub resume recent publish recorder \
-	record_sub record_pub record_queue lease event sse outlet progress plain \
-	delivery follow stream sandbox backoff clock log buf parse
+FCGI_SSE := fcgi-sse config socket children kept handover listener client \
+	request channel reply cookie session session_record session_store \
+	redis_address redis_conn command take snapshot redis_sub resume recent \
+	publish recorder record_sub record_pub record_queue lease event sse outlet \
+	progress plain delivery follow stream sandbox backoff clock log buf parse
 SSE_PUBLISH := sse-publish config channel redis_address redis_conn command \
 	publish event sse clock log buf parse
 
@@ -39,6 +39,8 @@ record_queue_test := record_queue
 lease_test := lease sse event parse buf
 log_test := log
 children_test := children log
+kept_test := kept children backoff clock log
+handover_test := handover kept children backoff clock log parse buf
 backoff_test := backoff
 
 parse_fuzz := parse buf

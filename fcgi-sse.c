@@ -168,7 +168,7 @@ serve(const struct config *cfg, int fd, enum admission admission)
 }
 
 static void __attribute__((noreturn))
-record(const struct config *cfg, const struct recorder_start *start)
+record(const struct config *cfg, const struct kept_start *start)
 {
 	exit(recorder_run(
 	    cfg, start->token, start->dead_token, start->ready_fd));

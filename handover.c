@@ -36,7 +36,7 @@ handover_write(const struct parent_state *st)
 		return -1;
 	if ((f = fdopen(dup(fd), "w")) == NULL)
 		goto fail;
-	fprintf(f, "listen %d\ntoken %s\n", st->listen_fd, st->token);
+	fprintf(f, "listen %d\ntoken %s\n", st->listen_fd, st->recorder.token);
 	for (i = 0; i < st->children.n; i++)
 		fprintf(f, "%s %d\n", kind_names[st->children.list[i].kind],
 		    (int)st->children.list[i].pid);
@@ -81,8 +81,8 @@ read_line(struct parent_state *st, char *line)
 
 	line[strcspn(line, "\n")] = '\0';
 	if (is_line(line, "token", &value)) {
-		if (strlen(value) < sizeof(st->token))
-			memcpy(st->token, value, strlen(value) + 1);
+		if (strlen(value) < sizeof(st->recorder.token))
+			memcpy(st->recorder.token, value, strlen(value) + 1);
 		return;
 	}
 	if (is_line(line, "listen", &value) &&
@@ -118,8 +118,6 @@ handover_read(struct parent_state *st)
 	char line[128];
 	FILE *f;
 
-	memset(st, 0, sizeof(*st));
-	st->listen_fd = -1;
 	unsetenv(VARIABLE);
 	if (fd == -1 || (f = fdopen(fd, "r")) == NULL)
 		return -1;

@@ -7,13 +7,12 @@
 #define HANDOVER_H
 
 #include "children.h"
-
-#define TOKEN_SIZE 33 /* 16 random bytes in hex, and NUL */
+#include "kept.h"
 
 struct parent_state {
 	int listen_fd;
 	struct children children;
-	char token[TOKEN_SIZE]; /* of the running recorder, or of the last */
+	struct kept recorder;
 };
 
 /* Put st where the next image finds it.  Returns the memory file's descriptor,
@@ -23,8 +22,9 @@ int handover_write(const struct parent_state *st);
 /* No image came: take that back. */
 void handover_undo(const struct parent_state *st, int fd);
 
-/* Take it up again.  Returns 0, or -1 if there is none; st is then empty with
- * listen_fd -1. */
+/* Take up what was put there: the socket, the children, the recorder's token.
+ * The rest of st stays as it is, and all of it if there is nothing.  Returns
+ * 0, or -1 if no socket came. */
 int handover_read(struct parent_state *st);
 
 #endif

@@ -8,30 +8,21 @@
 #include "listener.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/random.h>
 #include <sys/socket.h>
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "backoff.h"
 #include "children.h"
 #include "clock.h"
 #include "handover.h"
+#include "kept.h"
 #include "log.h"
 #include "socket.h"
 
-#define REFUSALS_MAX 64	       /* children that only say "full" */
-#define RECORDER_READY_MS 2000 /* accept after this, subscribed or not */
-#define RECORDER_QUICK_MS 1000 /* after one that lived shorter ... */
-#define BACKOFF_MIN_MS 100     /* ... the next one waits so long */
-#define BACKOFF_MAX_MS 2000
+#define REFUSALS_MAX 64	    /* children that only say "full" */
 #define ACCEPT_PAUSE_MS 100 /* after EMFILE, ENOMEM or a failed fork; */
 #define ACCEPT_CALM_MS 1000 /* it is over if none came for so long */
 #define KILL_AFTER_DRAIN_MS 3000
@@ -45,15 +36,12 @@ struct parent {
 	struct parent_state st;
 	sigset_t unblocked; /* the mask inside ppoll */
 	bool with_recorder;
-	int ready_fd; /* of a recorder that is starting; -1 */
-	int64_t recorder_started_ms, recorder_due_ms;
-	struct backoff backoff; /* between recorders that end soon */
-	int64_t accept_due_ms;	/* no accept before this */
+	int64_t accept_due_ms; /* no accept before this */
 	struct trouble full, accepting, forking;
 };
 
 /* what listener_inherit found, until listener_run takes it up */
-static struct parent_state inherited = { .listen_fd = -1 };
+static struct parent_state inherited;
 
 static size_t
 count(const struct parent *p, enum child_kind kind)
@@ -95,79 +83,31 @@ catch_signals(struct parent *p)
 
 /* In a new child: what is the parent's is not its own. */
 static void
-close_of_parent(const struct parent *p)
+close_of_parent(struct parent *p)
 {
 	close(p->st.listen_fd);
-	if (p->ready_fd != -1)
-		close(p->ready_fd);
+	kept_close_ready(&p->st.recorder);
 }
 
 /* --- the recorder ------------------------------------------------------- */
 
-static void
-new_token(char token[TOKEN_SIZE])
+static bool
+is_recorder_due(const struct parent *p)
 {
-	unsigned char bytes[16];
-	int i;
-
-	if (getrandom(bytes, sizeof(bytes), 0) != sizeof(bytes))
-		abort(); /* cannot happen for 16 bytes (getrandom(2)) */
-	for (i = 0; i < 16; i++)
-		snprintf(token + 2 * i, 3, "%02x", bytes[i]);
+	return p->with_recorder &&
+	       kept_is_due(&p->st.recorder, &p->st.children, clock_now_ms());
 }
 
 static void
 start_recorder(struct parent *p)
 {
-	struct recorder_start start = { .ready_fd = -1 };
-	int ready[2] = { -1, -1 };
-	pid_t parent_pid = getpid(), pid;
+	struct kept_start start;
 
-	memcpy(start.dead_token, p->st.token, TOKEN_SIZE);
-	new_token(start.token);
-	if (pipe2(ready, O_CLOEXEC) == -1)
-		ready[0] = ready[1] = -1; /* then accepting starts at once */
-	p->recorder_started_ms = clock_now_ms();
-	pid = children_fork(&p->st.children, CHILD_RECORDER);
-	if (pid == 0) {
-		start.ready_fd = ready[1];
+	if (kept_fork(&p->st.recorder, &p->st.children, &start,
+		clock_now_ms()) == 0) {
 		close_of_parent(p);
-		if (ready[0] != -1)
-			close(ready[0]);
-		/* it must not outlive a parent that was killed */
-		prctl(PR_SET_PDEATHSIG, SIGTERM);
-		prctl(PR_SET_NAME, "sse-recorder");
-		if (getppid() != parent_pid)
-			_exit(EX_OK);
 		p->run->record(p->cfg, &start);
 	}
-	if (ready[1] != -1)
-		close(ready[1]);
-	if (pid == -1) {
-		log_error("cannot start the recorder: %s", strerror(errno));
-		if (ready[0] != -1)
-			close(ready[0]);
-		p->recorder_due_ms = clock_now_ms() + backoff_next(&p->backoff);
-		return;
-	}
-	memcpy(p->st.token, start.token, TOKEN_SIZE);
-	p->ready_fd = ready[0];
-}
-
-static void
-recorder_ended(struct parent *p)
-{
-	int64_t now = clock_now_ms();
-
-	if (p->ready_fd != -1) {
-		close(p->ready_fd);
-		p->ready_fd = -1;
-	}
-	p->recorder_due_ms = now;
-	if (now - p->recorder_started_ms > RECORDER_QUICK_MS)
-		backoff_reset(&p->backoff);
-	else
-		p->recorder_due_ms += backoff_next(&p->backoff);
 }
 
 static void
@@ -178,7 +118,7 @@ reap(struct parent *p)
 	got_child = 0;
 	while (children_reap(&p->st.children, &kind))
 		if (kind == CHILD_RECORDER)
-			recorder_ended(p);
+			kept_ended(&p->st.recorder, clock_now_ms());
 }
 
 /* --- accepting ---------------------------------------------------------- */
@@ -288,39 +228,36 @@ sooner(int64_t least, int64_t due_ms, int64_t now)
 static void
 wait_for_work(struct parent *p)
 {
+	struct kept *recorder = &p->st.recorder;
 	struct pollfd fds[2] = { { .fd = -1, .events = POLLIN },
-		{ .fd = p->ready_fd, .events = POLLIN } };
+		{ .fd = recorder->ready_fd, .events = POLLIN } };
 	int64_t now = clock_now_ms(), wait_ms = -1;
 	struct timespec ts;
 	bool is_full = count(p, CHILD_STREAM) >= p->cfg->max_streams &&
 		       count(p, CHILD_REFUSAL) >= REFUSALS_MAX;
 
-	if (p->ready_fd != -1 &&
-	    now < p->recorder_started_ms + RECORDER_READY_MS)
-		wait_ms = sooner(
-		    wait_ms, p->recorder_started_ms + RECORDER_READY_MS, now);
+	if (now < kept_ready_due_ms(recorder))
+		wait_ms = sooner(wait_ms, kept_ready_due_ms(recorder), now);
 	else if (now < p->accept_due_ms)
 		wait_ms = sooner(wait_ms, p->accept_due_ms, now);
 	else if (!is_full)
 		fds[0].fd = p->st.listen_fd;
 	if (p->with_recorder && count(p, CHILD_RECORDER) == 0)
-		wait_ms = sooner(wait_ms, p->recorder_due_ms, now);
+		wait_ms = sooner(wait_ms, recorder->due_ms, now);
 
 	ts.tv_sec = wait_ms / 1000;
 	ts.tv_nsec = wait_ms % 1000 * 1000000;
 	if (ppoll(fds, 2, wait_ms == -1 ? NULL : &ts, &p->unblocked) <= 0)
 		return;
-	if (fds[1].revents != 0) { /* it has closed its end: subscribed */
-		close(p->ready_fd);
-		p->ready_fd = -1;
-	}
+	if (fds[1].revents != 0)
+		kept_close_ready(recorder);
 	if (fds[0].revents != 0)
 		accept_some(p);
 }
 
 /* Become the program file as it is now.  Returns only if that failed. */
 static void
-execute_anew(struct parent *p, const char *path, char *const argv[])
+restart(struct parent *p, const char *path, char *const argv[])
 {
 	int fd;
 
@@ -404,6 +341,8 @@ shut_down(struct parent *p)
 int
 listener_inherit(void)
 {
+	inherited = (struct parent_state){ .listen_fd = -1 };
+	kept_init(&inherited.recorder, CHILD_RECORDER, "sse-recorder");
 	handover_read(&inherited);
 	return inherited.listen_fd;
 }
@@ -412,12 +351,9 @@ int
 listener_run(const struct config *cfg, int fd, char *const argv[],
     bool with_recorder, const struct listener_children *children)
 {
-	struct parent p = { .cfg = cfg,
-		.run = children,
-		.ready_fd = -1,
-		.with_recorder = with_recorder,
-		.backoff = {
-		    .min_ms = BACKOFF_MIN_MS, .max_ms = BACKOFF_MAX_MS } };
+	struct parent p = {
+		.cfg = cfg, .run = children, .with_recorder = with_recorder
+	};
 	char path[4096];
 	ssize_t len = readlink("/proc/self/exe", path, sizeof(path) - 1);
 
@@ -430,9 +366,8 @@ listener_run(const struct config *cfg, int fd, char *const argv[],
 		if (got_child)
 			reap(&p);
 		if (got_hangup)
-			execute_anew(&p, path, argv);
-		if (p.with_recorder && count(&p, CHILD_RECORDER) == 0 &&
-		    clock_now_ms() >= p.recorder_due_ms)
+			restart(&p, path, argv);
+		if (is_recorder_due(&p))
 			start_recorder(&p);
 		wait_for_work(&p);
 	}

@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 #include "config.h"
-#include "handover.h"
+#include "kept.h"
 
 /* What a child is told about the connection that it gets. */
 enum admission {
@@ -20,18 +20,12 @@ enum admission {
 	ADMISSION_STOPPING /* shutting down: likewise */
 };
 
-struct recorder_start {
-	char token[TOKEN_SIZE];	     /* of this recorder's lease */
-	char dead_token[TOKEN_SIZE]; /* lease of its dead forerunner; or "" */
-	int ready_fd;		     /* to be closed once subscribed; or -1 */
-};
-
 /* What runs in the children.  Neither returns. */
 struct listener_children {
 	void (*serve)(const struct config *cfg, int fd,
 	    enum admission admission) __attribute__((noreturn));
-	void (*record)(const struct config *cfg,
-	    const struct recorder_start *start) __attribute__((noreturn));
+	void (*record)(const struct config *cfg, const struct kept_start *start)
+	    __attribute__((noreturn));
 };
 
 /*

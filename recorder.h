@@ -11,7 +11,7 @@
 /*
  * Run until SIGTERM, or until the subscription is lost (the parent then starts
  * another).  token is the name of this recorder's lease, dead_token that of
- * its dead forerunner, to be released, or "".  ready_fd is closed once the
+ * its dead predecessor, to be released, or "".  ready_fd is closed once the
  * subscription stands and it is known who is active; or -1.
  * Returns the exit code.
  */

@@ -93,7 +93,7 @@ print_ids(struct publisher *p, const struct answer *a)
 		return stop(p, EX_UNAVAILABLE, redis_conn_error(p->conn));
 	if (a->kind != ANSWER_LIST)
 		return stop(p, EX_TEMPFAIL,
-		    a->kind == ANSWER_ERROR ? a->text : "strange answer");
+		    a->kind == ANSWER_ERROR ? a->text : "unexpected reply");
 	for (i = 0; redis_answer_item(a, i, &id) == ANSWER_TEXT; i++)
 		printf("%s%s", i > 0 ? " " : "", id.text);
 	putchar('\n');
