@@ -345,7 +345,7 @@ def test_warns_on_a_shared_redis(redis, start_fcgi_sse):
 
 
 def test_out_of_memory(start_redis, start_fcgi_sse, loop):
-    """-OOM: streams open all the same, what waits is recorded in order when there is room."""
+    """-OOM: streams open all the same, what waits is recorded in order when there is room; the log says so once."""
     redis = start_redis(extra=["--maxmemory-policy", "noeviction"])
     fcgi_sse = start_fcgi_sse(redis)
     fcgi_sse.expect_log(r"OOM|memory|recorder")
@@ -360,6 +360,8 @@ def test_out_of_memory(start_redis, start_fcgi_sse, loop):
     wait_until(lambda: recorded(redis, "all") == ["one", "two", "three"], 10)
     stream.wait_for(lambda s: len(s.data) >= 4)
     assert sorted(stream.data) == sorted(["before", "one", "two", "three"])
+    fcgi_sse.wait_log(r"info: Redis records again")
+    assert fcgi_sse.stderr().count("Redis does not record just now (OOM") == 1
 
 
 def test_limits_are_shared(redis, start_fcgi_sse):
