@@ -8,9 +8,7 @@
 #include "clock.h"
 #include "log.h"
 
-#define ANSWER_MS 5000	   /* Redis is away if it says nothing for so long */
-#define BACKOFF_MIN_MS 100 /* between two tries to reach Redis: doubled */
-#define BACKOFF_MAX_MS 5000
+#define ANSWER_MS 5000	 /* Redis is away if it says nothing for so long */
 #define COVERAGE_TRIES 3 /* takes until it is known who records */
 
 static void
@@ -42,13 +40,11 @@ lose(struct follower *f)
 			  take_size_cut(&f->size, clock_now_ms());
 
 	log_debug("%s; the stream waits", redis_sub_error(f->sub));
-	if (f->backoff_ms == 0 || (other_size && f->size.bytes != TAKE_PROBE))
-		f->backoff_ms = BACKOFF_MIN_MS;
-	else if ((f->backoff_ms *= 2) > BACKOFF_MAX_MS)
-		f->backoff_ms = BACKOFF_MAX_MS;
+	if (other_size && f->size.bytes != TAKE_PROBE)
+		backoff_reset(&f->backoff);
 	f->is_hopeless = !f->delivery.is_started && !other_size;
 	f->coverage_tries = 0;
-	enter(f, FOLLOW_AWAY, clock_random(f->backoff_ms / 2, f->backoff_ms));
+	enter(f, FOLLOW_AWAY, backoff_next(&f->backoff));
 }
 
 static void
@@ -146,7 +142,7 @@ hear_taken(struct follower *f)
 	}
 	f->coverage_tries = 0;
 	if (!is_probe)
-		f->backoff_ms = 0;
+		backoff_reset(&f->backoff);
 	is_oversized =
 	    take_size_answered(&f->size, t->next_bytes, clock_now_ms());
 	if ((!is_probe || is_oversized || !t->has_more) &&
@@ -252,6 +248,7 @@ follow_open(struct follower *f, const struct config *cfg,
 	memset(f, 0, sizeof(*f));
 	f->cfg = cfg;
 	f->session = session;
+	f->backoff = (struct backoff){ .min_ms = 100, .max_ms = 5000 };
 	delivery_init(&f->delivery, cfg, out, cursor);
 	take_size_init(&f->size);
 	if ((f->sub = redis_sub_new(cfg)) == NULL)

@@ -17,6 +17,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "backoff.h"
 #include "config.h"
 #include "delivery.h"
 #include "outlet.h"
@@ -50,7 +51,7 @@ struct follower {
 	bool checks_not_atomic; /* the coming take follows one that was not
 				 * atomic */
 	int coverage_tries;
-	int64_t backoff_ms; /* the last pause; 0: Redis was there */
+	struct backoff backoff; /* between two tries to reach Redis */
 };
 
 /* Follow the session's channels into out, from the cursor; all are borrowed.
