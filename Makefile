@@ -6,7 +6,7 @@
 VERSION := 0.1.0
 
 FCGI_SSE := fcgi-sse config socket children handover listener client request \
-	channel reply cookie session session_record session_store redis_address \
+	channel reply cookie session session_grant session_store redis_address \
 	redis_conn command take redis_sub resume recent publish recorder \
 	record_sub record_queue pending lease history_limits event sse outlet \
 	progress plain follow stream sandbox clock log buf parse
@@ -27,8 +27,8 @@ channel_test := channel parse buf
 take_test := take command
 request_test := request channel parse buf
 cookie_test := cookie parse buf
-session_record_test := session_record channel parse buf
-session_test := session session_record channel parse buf
+session_grant_test := session_grant channel parse buf
+session_test := session session_grant channel parse buf
 reply_test := reply buf
 resume_test := resume
 recent_test := recent
@@ -42,14 +42,14 @@ children_test := children log
 parse_fuzz := parse buf
 event_fuzz := event parse buf
 sse_fuzz := sse event parse buf
-request_fuzz := request session session_record channel parse buf
+request_fuzz := request session session_grant channel parse buf
 
 # Which module needs which library: whatever holds it is linked with that.
 LIBS_client := -lfcgi
 LIBS_redis_conn := -lhiredis
 LIBS_redis_sub := -lhiredis
 LIBS_event := -lcjson
-LIBS_session_record := -lcjson
+LIBS_session_grant := -lcjson
 LIBS_session_store := -lmd
 
 # Where the installed program lies, and its parts.

@@ -98,7 +98,7 @@ read_session(struct session *s, const struct request *req,
 {
 	enum http_status status = session_open(s, req, limits);
 
-	if (status == HTTP_OK && s->needs_record &&
+	if (status == HTTP_OK && s->needs_grant &&
 	    req->method != METHOD_OPTIONS)
 		status = session_store_read(s, req, limits, cfg);
 	if (status == HTTP_UNAVAILABLE)

@@ -13,7 +13,7 @@
 #include "buf.h"
 #include "parse.h"
 #include "redis_conn.h"
-#include "session_record.h"
+#include "session_grant.h"
 
 #define DEFAULT_CHANNEL "sse" /* tornado-sse's */
 
@@ -164,7 +164,7 @@ session_open(struct session *s, const struct request *req,
 		    "SSE_ROLE is '%.40s'; this version knows only 'subscribe'",
 		    req->role);
 	if (req->session_cookie != NULL) {
-		s->needs_record = true;
+		s->needs_grant = true;
 		return HTTP_OK;
 	}
 	s->is_open = true;
@@ -178,7 +178,7 @@ session_open(struct session *s, const struct request *req,
 /* Leave in s->channels what the location's own list names, too. */
 static enum http_status
 intersect(struct session *s, const struct request *req,
-    const struct request_limits *limits, const struct channel_set *of_record)
+    const struct request_limits *limits, const struct channel_set *granted)
 {
 	enum http_status status = channels_of_location(s, req, limits);
 	struct channel_set both;
@@ -187,8 +187,8 @@ intersect(struct session *s, const struct request *req,
 	if (status != HTTP_OK)
 		return status;
 	channel_set_init(&both);
-	for (i = 0; i < of_record->n; i++) {
-		const struct channel *c = &of_record->items[i];
+	for (i = 0; i < granted->n; i++) {
+		const struct channel *c = &granted->items[i];
 
 		if (channel_set_has(&s->channels, c->name, c->len) &&
 		    channel_set_add(&both, c->name, c->len) == -1)
@@ -202,66 +202,64 @@ intersect(struct session *s, const struct request *req,
 }
 
 static void
-forget_record(struct session *s)
+forget_grant(struct session *s)
 {
 	channel_set_free(&s->channels);
-	free(s->record);
+	free(s->grant);
 	free(s->user);
-	s->record = s->user = NULL;
-	s->record_len = 0;
+	s->grant = s->user = NULL;
+	s->grant_len = 0;
 }
 
 enum http_status
 session_apply(struct session *s, const struct request *req,
-    const struct request_limits *limits, const char *record, size_t record_len)
+    const struct request_limits *limits, const char *grant, size_t grant_len)
 {
-	struct channel_set of_record;
+	struct channel_set granted;
 	enum http_status status = HTTP_OK;
 	char error[200];
 
-	forget_record(s);
-	if (record == NULL)
+	forget_grant(s);
+	if (grant == NULL)
 		return forbid(s, "the session is unknown, or it is over");
-	channel_set_init(&of_record);
-	if (session_record_parse(record, record_len, limits->prefix, &of_record,
+	channel_set_init(&granted);
+	if (session_grant_parse(grant, grant_len, limits->prefix, &granted,
 		&s->user, error, sizeof(error)) == -1)
 		status = misconfigured(
 		    s, "the session's record cannot be used: %s", error);
-	else if (of_record.n > limits->max_channels)
+	else if (granted.n > limits->max_channels)
 		status = misconfigured(s,
 		    "the session's record names %zu channels; %zu are possible "
 		    "(--max-channels)",
-		    of_record.n, limits->max_channels);
-	else if ((s->record = malloc(record_len + 1)) == NULL)
+		    granted.n, limits->max_channels);
+	else if ((s->grant = malloc(grant_len + 1)) == NULL)
 		status = forbid(s, "out of memory");
 	if (status != HTTP_OK) {
-		channel_set_free(&of_record);
+		channel_set_free(&granted);
 		return status;
 	}
-	memcpy(s->record, record, record_len);
-	s->record_len = record_len;
+	memcpy(s->grant, grant, grant_len);
+	s->grant_len = grant_len;
 	if (req->channels != NULL) {
-		status = intersect(s, req, limits, &of_record);
-		channel_set_free(&of_record);
+		status = intersect(s, req, limits, &granted);
+		channel_set_free(&granted);
 	} else {
-		s->channels = of_record;
+		s->channels = granted;
 	}
 	return status == HTTP_OK ? narrow(s, req) : status;
 }
 
 bool
-session_is_current(
-    const struct session *s, const char *record, size_t record_len)
+session_is_current(const struct session *s, const char *grant, size_t grant_len)
 {
-	return s->record != NULL && record != NULL &&
-	       s->record_len == record_len &&
-	       memcmp(s->record, record, record_len) == 0;
+	return s->grant != NULL && grant != NULL && s->grant_len == grant_len &&
+	       memcmp(s->grant, grant, grant_len) == 0;
 }
 
 void
 session_close(struct session *s)
 {
-	forget_record(s);
+	forget_grant(s);
 	redis_conn_close(s->conn);
 	s->conn = NULL;
 }

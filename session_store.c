@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * From cookie to record.  The cookie's value is a secret: Redis and the log
+ * From cookie to grant.  The cookie's value is a secret: Redis and the log
  * get to see only its digest, or nothing.
  */
 #include "session_store.h"

@@ -4,7 +4,7 @@
  * opened is what the location's policy, read here in a second way, allows.
  * Input: a byte that sets the limit of channels, then variables, each ended by
  * a NUL; the first byte of a variable picks its name, or that it has its own.
- * RECORD is none: it is what Redis has of the session.
+ * GRANT is none: it is what Redis has of the session.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -13,7 +13,7 @@
 #include "parse.h"
 #include "redis_conn.h"
 #include "session.h"
-#include "session_record.h"
+#include "session_grant.h"
 
 #define PREFIX "sse:"
 #define VARIABLES_MAX 32
@@ -24,7 +24,7 @@ static const char *const names[] = { "QUERY_STRING=", "QUERY_STRING=channels=",
 	"SSE_CHANNELS=", "SSE_ALLOW=", "REMOTE_USER=", "SSE_USER=",
 	"REQUEST_METHOD=", "HTTP_LAST_EVENT_ID=", "SSE_ROLE=",
 	"SSE_SESSION_COOKIE=", "SSE_ORIGIN=", "HTTP_ACCEPT=", "SSE_",
-	"RECORD={\"channels\":[\"", "RECORD=", "" };
+	"GRANT={\"channels\":[\"", "GRANT=", "" };
 #define NAMES (sizeof(names) / sizeof(names[0]))
 
 static char *
@@ -211,19 +211,19 @@ check_location(const struct session *s, char *const *env)
 	}
 }
 
-/* Is each channel a JSON string of the record, by one spelling of it? */
+/* Is each channel a JSON string of the grant, by one spelling of it? */
 static void
-check_record(const struct session *s, const char *record)
+check_grant(const struct session *s, const char *grant)
 {
 	struct channel_set named;
 	char error[200], *user;
 	size_t i;
 
-	assert(record != NULL && !s->is_open);
-	assert(session_is_current(s, record, strlen(record)));
+	assert(grant != NULL && !s->is_open);
+	assert(session_is_current(s, grant, strlen(grant)));
 	channel_set_init(&named);
-	assert(session_record_parse(record, strlen(record), PREFIX, &named,
-		   &user, error, sizeof(error)) == 0);
+	assert(session_grant_parse(grant, strlen(grant), PREFIX, &named, &user,
+		   error, sizeof(error)) == 0);
 	for (i = 0; i < s->channels.n; i++)
 		assert(channel_set_has(&named, s->channels.items[i].name,
 		    s->channels.items[i].len));
@@ -246,7 +246,7 @@ check_session(const struct session *s, const struct request *req,
 	check_names(&s->channels, max);
 	check_location(s, env);
 	if (find(env, "SSE_SESSION_COOKIE=", &count) != NULL)
-		check_record(s, find(env, "RECORD=", &count));
+		check_grant(s, find(env, "GRANT=", &count));
 	else
 		assert(s->is_open);
 	/* all that was asked for, or 403 */
@@ -272,16 +272,16 @@ fuzz_session(const struct request *req, char *const *env,
     const struct request_limits *limits)
 {
 	enum http_status status;
-	const char *record;
+	const char *grant;
 	struct session s;
 	int count;
 
 	status = session_open(&s, req, limits);
-	if (status == HTTP_OK && s.needs_record) {
+	if (status == HTTP_OK && s.needs_grant) {
 		assert(s.channels.n == 0 && !s.is_open);
-		record = find(env, "RECORD=", &count);
-		status = session_apply(&s, req, limits, record,
-		    record != NULL ? strlen(record) : 0);
+		grant = find(env, "GRANT=", &count);
+		status = session_apply(
+		    &s, req, limits, grant, grant != NULL ? strlen(grant) : 0);
 	}
 	if (status == HTTP_OK)
 		check_session(&s, req, env, limits->max_channels);

@@ -353,8 +353,8 @@ redis_conn_close(struct redis_conn *c)
 	closed += c != NULL;
 }
 
-struct record_row {
-	const char *what, *record; /* NULL: there is none */
+struct grant_row {
+	const char *what, *grant; /* NULL: there is none */
 	const char *channels, *user, *asked;
 	const char *want, *error; /* as in struct row */
 	bool is_misconfigured;
@@ -364,7 +364,7 @@ static void
 guarded(void **state)
 {
 	/* where a session guards, nothing is open, and nothing may be read
-	 * before its record is there, whatever SSE_ALLOW says */
+	 * before its grant is there, whatever SSE_ALLOW says */
 	static const struct row table[] = {
 		{ "alone", .cookie = "sid", .asked = "a" },
 		{ "with channels", .cookie = "sid", .channels = "a" },
@@ -381,7 +381,7 @@ guarded(void **state)
 	for (i = 0; i < ROWS(table); i++) {
 		describe(&req, &table[i]);
 		assert_int_equal(session_open(&s, &req, &limits), HTTP_OK);
-		assert_true(s.needs_record);
+		assert_true(s.needs_grant);
 		assert_false(s.is_open);
 		assert_int_equal(s.channels.n, 0);
 		assert_false(session_is_current(&s, "", 0));
@@ -395,7 +395,7 @@ guarded(void **state)
 }
 
 static void
-describe_guarded(struct request *req, const struct record_row *row)
+describe_guarded(struct request *req, const struct grant_row *row)
 {
 	const struct row location = { row->what, .cookie = "sid",
 		.channels = row->channels, .user = row->user,
@@ -405,11 +405,11 @@ describe_guarded(struct request *req, const struct record_row *row)
 }
 
 static void
-records(void **state)
+grants(void **state)
 {
-	/* a session may read what its record names, SSE_CHANNELS names too,
-	 * and the client asks; a record that is doubtful opens nothing */
-	static const struct record_row table[] = {
+	/* a session may read what its grant names, SSE_CHANNELS names too,
+	 * and the client asks; a grant that is doubtful opens nothing */
+	static const struct grant_row table[] = {
 		{ "all of it", "{\"user\":\"ann\",\"channels\":[\"a\",\"b\"]}",
 		    .want = "a,b" },
 		{ "no user", "{\"channels\":[\"a\"]}", .want = "a" },
@@ -423,7 +423,7 @@ records(void **state)
 		    .channels = "d,c,b", .want = "b,c" },
 		{ "asked of the intersection", "{\"channels\":[\"a\",\"b\"]}",
 		    .channels = "b,c", .asked = "b", .want = "b" },
-		{ "asked of the record alone", "{\"channels\":[\"a\",\"b\"]}",
+		{ "asked of the grant alone", "{\"channels\":[\"a\",\"b\"]}",
 		    .channels = "b,c", .asked = "a",
 		    .error = "'a' may not be read here" },
 		{ "asked of the location alone", "{\"channels\":[\"a\",\"b\"]}",
@@ -443,7 +443,7 @@ records(void **state)
 		{ "too many", "{\"channels\":[\"a\",\"b\",\"c\",\"d\"]}",
 		    .error = "names 4 channels; 3 are possible",
 		    .is_misconfigured = true },
-		{ "no record", NULL, .error = "unknown, or it is over" },
+		{ "no grant", NULL, .error = "unknown, or it is over" },
 		{ "empty", "", .error = "cannot be used",
 		    .is_misconfigured = true },
 		{ "no JSON", "a,b", .error = "cannot be used: it is no JSON",
@@ -472,8 +472,8 @@ records(void **state)
 	for (i = 0; i < ROWS(table); i++) {
 		describe_guarded(&req, &table[i]);
 		assert_int_equal(session_open(&s, &req, &limits), HTTP_OK);
-		status = session_apply(&s, &req, &limits, table[i].record,
-		    table[i].record != NULL ? strlen(table[i].record) : 0);
+		status = session_apply(&s, &req, &limits, table[i].grant,
+		    table[i].grant != NULL ? strlen(table[i].grant) : 0);
 		join(&s.channels, got, sizeof(got));
 		if (table[i].want != NULL
 			? status != HTTP_OK || strcmp(got, table[i].want) != 0
@@ -489,15 +489,15 @@ records(void **state)
 }
 
 static void
-changed_records(void **state)
+changed_grants(void **state)
 {
-	/* a record is the same only byte for byte; another one replaces all
+	/* a grant is the same only byte for byte; another one replaces all
 	 * that the first gave, and none leaves nothing; the connection lives
 	 * until the session is closed */
 	static const char first[] =
 	    "{\"user\":\"ann\",\"channels\":[\"a\",\"b\"]}";
 	static const char second[] = "{\"channels\":[\"c\"]}";
-	static const struct record_row row = { .what = "a session" };
+	static const struct grant_row row = { .what = "a session" };
 	struct request req;
 	struct session s;
 	char copy[sizeof(first)], conn;
@@ -582,8 +582,8 @@ main(void)
 		cmocka_unit_test(roles),
 		cmocka_unit_test(unknown_role_is_not_open),
 		cmocka_unit_test(guarded),
-		cmocka_unit_test(records),
-		cmocka_unit_test(changed_records),
+		cmocka_unit_test(grants),
+		cmocka_unit_test(changed_grants),
 		cmocka_unit_test(endless_list),
 	};
 

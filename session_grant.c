@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
-/* The record comes from the site's own application, through Redis: trusted,
+/* The grant comes from the site's own application, through Redis: trusted,
  * but it may be broken. */
-#include "session_record.h"
+#include "session_grant.h"
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -68,7 +68,7 @@ has_twice(const cJSON *object, const char *name)
 }
 
 int
-session_record_parse(const char *bytes, size_t len, const char *prefix,
+session_grant_parse(const char *bytes, size_t len, const char *prefix,
     struct channel_set *channels, char **user, char *error, size_t error_size)
 {
 	const cJSON *name;
@@ -77,7 +77,7 @@ session_record_parse(const char *bytes, size_t len, const char *prefix,
 	int failed = -1;
 
 	*user = NULL;
-	if (len > SESSION_RECORD_LEN_MAX)
+	if (len > SESSION_GRANT_LEN_MAX)
 		return fail(error, error_size, "it is over 64 KiB");
 	/* cJSON ends a string at NUL: "all\u0000" must not become "all" */
 	if (memchr(bytes, '\0', len) != NULL ||
