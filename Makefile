@@ -6,10 +6,10 @@
 VERSION := 0.1.0
 
 FCGI_SSE := fcgi-sse config socket children handover listener client request \
-	channel reply cookie session session_grant session_store redis_address \
-	redis_conn command take redis_sub resume recent publish recorder \
-	record_sub record_queue pending lease history_limits event sse outlet \
-	progress plain follow stream sandbox clock log buf parse
+	channel verdict reply cookie session session_grant session_store \
+	redis_address redis_conn command take redis_sub resume recent publish \
+	recorder record_sub record_queue pending lease history_limits event \
+	sse outlet progress plain follow stream sandbox clock log buf parse
 SSE_PUBLISH := sse-publish config channel redis_address redis_conn command \
 	publish event sse clock log buf parse
 
@@ -24,11 +24,12 @@ config_test := config redis_address parse buf
 redis_address_test := redis_address parse buf
 command_test := command
 channel_test := channel parse buf
+verdict_test := verdict
 take_test := take command
-request_test := request channel parse buf
+request_test := request verdict channel parse buf
 cookie_test := cookie parse buf
 session_grant_test := session_grant channel parse buf
-session_test := session session_grant channel parse buf
+session_test := session session_grant verdict channel parse buf
 reply_test := reply buf
 resume_test := resume
 recent_test := recent
@@ -42,7 +43,7 @@ children_test := children log
 parse_fuzz := parse buf
 event_fuzz := event parse buf
 sse_fuzz := sse event parse buf
-request_fuzz := request session session_grant channel parse buf
+request_fuzz := request session session_grant verdict channel parse buf
 
 # Which module needs which library: whatever holds it is linked with that.
 LIBS_client := -lfcgi

@@ -21,6 +21,7 @@
 #include "listener.h"
 #include "log.h"
 #include "recorder.h"
+#include "redis_conn.h"
 #include "reply.h"
 #include "request.h"
 #include "sandbox.h"
@@ -28,6 +29,7 @@
 #include "session_store.h"
 #include "socket.h"
 #include "stream.h"
+#include "verdict.h"
 
 #define BODY_LEN_MAX (64 * 1024) /* of a request that needs none */
 
@@ -44,35 +46,26 @@ send_reply(struct client *cl, struct buf *b)
 	return result;
 }
 
+/* It cannot be served: just now (the client is to come back), or at all. */
 static enum client_result
 refuse(struct client *cl, const struct request *req, const struct session *s,
-    enum http_status status, const char *sentence, bool is_misconfigured)
+    const struct verdict *v)
 {
 	const char *from =
 	    req->remote_address != NULL ? req->remote_address : "?";
 	struct buf b;
 
-	if (is_misconfigured)
-		log_error("refused (%d): %s", (int)status, sentence);
+	if (v->is_misconfigured)
+		log_error("refused (%d): %s", (int)v->status, v->sentence);
 	else
-		log_debug("refused %s (%d): %s", from, (int)status, sentence);
+		log_debug(
+		    "refused %s (%d): %s", from, (int)v->status, v->sentence);
 	buf_init(&b, 4096);
-	reply_put_refusal(&b, req, s, status,
-	    is_misconfigured
-		? "this location is not set up right; the server's log says why"
-		: sentence);
-	return send_reply(cl, &b);
-}
-
-/* It will pass: no free slot, or shutting down. */
-static enum client_result
-send_away(struct client *cl, const struct request *req, const struct session *s,
-    const char *why)
-{
-	struct buf b;
-
-	buf_init(&b, 4096);
-	reply_put_come_back(&b, req, s, clock_random(5000, 15000), why);
+	if (v->status == HTTP_UNAVAILABLE)
+		reply_put_come_back(
+		    &b, req, s, clock_random(5000, 15000), v->sentence);
+	else
+		reply_put_refusal(&b, req, s, v);
 	return send_reply(cl, &b);
 }
 
@@ -91,19 +84,71 @@ answer_without_stream(
 	return send_reply(cl, &b);
 }
 
-/* Who may read what.  A preflight carries no cookies and gets no events. */
-static enum http_status
-read_session(struct session *s, const struct request *req,
-    const struct request_limits *limits, const struct config *cfg)
+/* What is asked for? */
+static int
+read_request(struct request *req, struct client *cl,
+    const struct request_limits *limits, struct verdict *v)
 {
-	enum http_status status = session_open(s, req, limits);
+	int failed = request_parse(req, client_env(cl), limits, v);
+	bool has_large_body = client_skip_body(cl, BODY_LEN_MAX) == -1;
 
-	if (status == HTTP_OK && s->needs_grant &&
-	    req->method != METHOD_OPTIONS)
-		status = session_store_read(s, req, limits, cfg);
-	if (status == HTTP_UNAVAILABLE)
-		log_error("%s; the client is told to come back", s->error);
-	return status;
+	if (client_env_is_cut(cl))
+		return verdict_misconfigured(
+		    v, "the list of FastCGI parameters came cut short");
+	if (!failed && has_large_body)
+		return verdict_refuse(v, HTTP_CONTENT_TOO_LARGE,
+		    "a stream is asked for without a body");
+	return failed;
+}
+
+/* Is there room for it, and time? */
+static int
+admit(enum admission admission, struct verdict *v)
+{
+	if (admission == ADMISSION_FULL)
+		return verdict_refuse(
+		    v, HTTP_UNAVAILABLE, "all streams are taken just now");
+	if (admission == ADMISSION_STOPPING || stream_is_stopping())
+		return verdict_refuse(
+		    v, HTTP_UNAVAILABLE, "the server is being restarted");
+	return 0;
+}
+
+/* Who may read what?  A preflight carries no cookies and gets no events. */
+static int
+read_session(struct session *s, const struct request *req,
+    const struct config *cfg, struct redis_conn **conn, struct verdict *v)
+{
+	if (session_open(s, req, v) == -1)
+		return -1;
+	if (!s->needs_grant || req->method == METHOD_OPTIONS ||
+	    session_store_read(s, req, cfg, conn, v) == 0)
+		return 0;
+	if (v->status == HTTP_UNAVAILABLE) {
+		log_error("%s; the client is told to come back", v->sentence);
+		verdict_refuse(v, HTTP_UNAVAILABLE,
+		    "the event store cannot be reached just now");
+	}
+	return -1;
+}
+
+static enum client_result
+subscribe(struct client *cl, const struct config *cfg,
+    const struct request *req, struct verdict *v)
+{
+	struct redis_conn *conn = NULL;
+	struct session s;
+	enum client_result result;
+
+	if (read_session(&s, req, cfg, &conn, v) == -1)
+		result = refuse(cl, req, &s, v);
+	else if (req->method == METHOD_GET)
+		result = stream_run(cl, cfg, req, &s, &conn);
+	else
+		result = answer_without_stream(cl, req, &s);
+	redis_conn_close(conn);
+	session_close(&s);
+	return result;
 }
 
 static enum client_result
@@ -111,40 +156,15 @@ answer(struct client *cl, const struct config *cfg, enum admission admission)
 {
 	const struct request_limits limits = { cfg->prefix,
 		(size_t)cfg->max_channels };
+	struct verdict v = { .status = HTTP_OK };
 	struct request req;
-	struct session ses = { .is_open = false };
-	enum http_status status;
 	enum client_result result;
-	bool has_large_body;
 
-	status = request_parse(&req, client_env(cl), &limits);
-	has_large_body = client_skip_body(cl, BODY_LEN_MAX) == -1;
-	if (client_env_is_cut(cl))
-		result = refuse(cl, &req, NULL, HTTP_FORBIDDEN,
-		    "the list of FastCGI parameters came cut short", true);
-	else if (status != HTTP_OK)
-		result = refuse(
-		    cl, &req, NULL, status, req.error, req.is_misconfigured);
-	else if (has_large_body)
-		result = refuse(cl, &req, NULL, HTTP_CONTENT_TOO_LARGE,
-		    "a stream is asked for without a body", false);
-	else if (admission != ADMISSION_OPEN || stream_is_stopping())
-		result = send_away(cl, &req, NULL,
-		    admission == ADMISSION_FULL
-			? "all streams are taken just now"
-			: "the server is being restarted");
-	else if ((status = read_session(&ses, &req, &limits, cfg)) ==
-		 HTTP_UNAVAILABLE)
-		result = send_away(cl, &req, &ses,
-		    "the event store cannot be reached just now");
-	else if (status != HTTP_OK)
-		result = refuse(
-		    cl, &req, &ses, status, ses.error, ses.is_misconfigured);
-	else if (req.method == METHOD_HEAD || req.method == METHOD_OPTIONS)
-		result = answer_without_stream(cl, &req, &ses);
+	if (read_request(&req, cl, &limits, &v) == -1 ||
+	    admit(admission, &v) == -1)
+		result = refuse(cl, &req, NULL, &v);
 	else
-		result = stream_run(cl, cfg, &req, &limits, &ses);
-	session_close(&ses);
+		result = subscribe(cl, cfg, &req, &v);
 	request_free(&req);
 	return result;
 }

@@ -339,7 +339,7 @@ follow_pass(struct follower *f)
 
 int
 follow_open(struct follower *f, const struct config *cfg,
-    struct session *session, struct outlet *out)
+    const struct session *session, struct redis_conn **conn, struct outlet *out)
 {
 	const struct channel_set *channels = &session->channels;
 
@@ -349,9 +349,9 @@ follow_open(struct follower *f, const struct config *cfg,
 	f->channels = channels;
 	f->out = out;
 	f->sub = redis_sub_new(cfg, channels,
-	    session->key[0] != '\0' ? session->key : NULL, session->conn);
+	    session->key[0] != '\0' ? session->key : NULL, *conn);
 	if (f->sub != NULL)
-		session->conn = NULL;
+		*conn = NULL;
 	f->is_concerned = calloc(channels->n, sizeof(*f->is_concerned));
 	/* until the next check a replica may lag */
 	if (progress_init(&f->progress, channels->n,

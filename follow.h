@@ -40,11 +40,11 @@ struct follower {
 	int64_t again_ms;     /* pause between tries; 0: Redis is there */
 };
 
-/* Follow the session's channels into out; takes the session's connection, if
- * it has one.  Returns 0, or -1 without memory; in any case end with
- * follow_close. */
+/* Follow the session's channels into out; takes *conn over, unless it is NULL.
+ * Returns 0, or -1 without memory; in any case end with follow_close. */
 int follow_open(struct follower *f, const struct config *cfg,
-    struct session *session, struct outlet *out);
+    const struct session *session, struct redis_conn **conn,
+    struct outlet *out);
 void follow_close(struct follower *f);
 
 /* The first take, from a cursor.  Writes nothing yet.  Returns 0, or -1 with

@@ -15,19 +15,13 @@
 #include "cookie.h"
 #include "redis_conn.h"
 
-#define COOKIE_LEN_LEAST 16 /* shorter is no secret */
-#define COOKIE_LEN_MOST 4096
-
-static enum http_status
-refuse(struct session *s, enum http_status status, const char *why)
-{
-	snprintf(s->error, sizeof(s->error), "%s", why);
-	return status;
-}
+#define COOKIE_LEN_MIN 16 /* shorter is no secret */
+#define COOKIE_LEN_MAX 4096
 
 /* Set s->key from the request's cookie. */
-static enum http_status
-find_key(struct session *s, const struct request *req, const struct config *cfg)
+static int
+find_key(struct session *s, const struct request *req, const struct config *cfg,
+    struct verdict *v)
 {
 	char digest[SHA256_DIGEST_STRING_LENGTH];
 	const char *value;
@@ -35,43 +29,43 @@ find_key(struct session *s, const struct request *req, const struct config *cfg)
 
 	count = cookie_find(req->env, req->session_cookie, &value, &len);
 	if (count == 0)
-		return refuse(s, HTTP_FORBIDDEN,
+		return verdict_refuse(v, HTTP_FORBIDDEN,
 		    "nobody is logged in: there is no session cookie");
 	if (count > 1)
-		return refuse(s, HTTP_FORBIDDEN,
+		return verdict_refuse(v, HTTP_FORBIDDEN,
 		    "there are several session cookies of the same name");
-	if (len < COOKIE_LEN_LEAST || len > COOKIE_LEN_MOST)
-		return refuse(s, HTTP_FORBIDDEN,
+	if (len < COOKIE_LEN_MIN || len > COOKIE_LEN_MAX)
+		return verdict_refuse(v, HTTP_FORBIDDEN,
 		    "the session cookie is too short or too long");
 	SHA256Data((const uint8_t *)value, len, digest);
 	snprintf(s->key, sizeof(s->key), "%ssession:%s", cfg->prefix, digest);
-	return HTTP_OK;
+	return 0;
 }
 
-enum http_status
+int
 session_store_read(struct session *s, const struct request *req,
-    const struct request_limits *limits, const struct config *cfg)
+    const struct config *cfg, struct redis_conn **conn, struct verdict *v)
 {
 	const char *get[] = { "GET", s->key };
-	enum http_status status = find_key(s, req, cfg);
+	char error[256];
 	struct answer a;
 
-	if (status != HTTP_OK)
-		return status;
-	s->conn = redis_conn_open(&cfg->redis, s->error, sizeof(s->error));
-	if (s->conn == NULL)
-		return HTTP_UNAVAILABLE;
-	if (redis_conn_append(s->conn, 2, get, NULL) == -1 ||
-	    redis_conn_flush(s->conn) == -1 ||
-	    redis_conn_wait(s->conn, &a) == ANSWER_BROKEN)
-		return refuse(s, HTTP_UNAVAILABLE, redis_conn_error(s->conn));
-	if (a.kind == ANSWER_ERROR && strncmp(a.text, "WRONGTYPE", 9) == 0) {
-		s->is_misconfigured = true;
-		return refuse(s, HTTP_FORBIDDEN,
-		    "the session's record cannot be used: it is no string");
-	}
+	*conn = NULL;
+	if (find_key(s, req, cfg, v) == -1)
+		return -1;
+	*conn = redis_conn_open(&cfg->redis, error, sizeof(error));
+	if (*conn == NULL)
+		return verdict_refuse(v, HTTP_UNAVAILABLE, "%s", error);
+	if (redis_conn_append(*conn, 2, get, NULL) == -1 ||
+	    redis_conn_flush(*conn) == -1 ||
+	    redis_conn_wait(*conn, &a) == ANSWER_BROKEN)
+		return verdict_refuse(
+		    v, HTTP_UNAVAILABLE, "%s", redis_conn_error(*conn));
+	if (a.kind == ANSWER_ERROR && strncmp(a.text, "WRONGTYPE", 9) == 0)
+		return verdict_misconfigured(
+		    v, "the session's record cannot be used: it is no string");
 	if (a.kind == ANSWER_ERROR)
-		return refuse(s, HTTP_UNAVAILABLE, a.text);
+		return verdict_refuse(v, HTTP_UNAVAILABLE, "%s", a.text);
 	return session_apply(
-	    s, req, limits, a.kind == ANSWER_TEXT ? a.text : NULL, a.len);
+	    s, req, a.kind == ANSWER_TEXT ? a.text : NULL, a.len, v);
 }

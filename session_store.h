@@ -6,15 +6,18 @@
 #include "config.h"
 #include "request.h"
 #include "session.h"
+#include "verdict.h"
+
+struct redis_conn;
 
 /*
  * For a location with SSE_SESSION_COOKIE: find the cookie, look its grant up
- * by the SHA-256 of its value, and apply it to s.  The connection stays with s
- * for the stream.  Returns HTTP_OK; HTTP_FORBIDDEN with a sentence in s->error;
- * HTTP_UNAVAILABLE, with one for the log, if Redis is away.
+ * by the SHA-256 of its value, and apply it to s.  *conn gets the connection,
+ * which the caller owns, or NULL.  Returns 0, or -1 with v filled:
+ * HTTP_FORBIDDEN; or, if Redis is away, HTTP_UNAVAILABLE with a sentence for
+ * the log.
  */
-enum http_status session_store_read(struct session *s,
-    const struct request *req, const struct request_limits *limits,
-    const struct config *cfg);
+int session_store_read(struct session *s, const struct request *req,
+    const struct config *cfg, struct redis_conn **conn, struct verdict *v);
 
 #endif

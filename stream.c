@@ -33,8 +33,9 @@ struct stream {
 	struct client *cl;
 	const struct config *cfg;
 	const struct request *req;
-	const struct request_limits *limits;
 	struct session *session;
+	struct redis_conn **conn; /* until a follower takes it */
+	struct verdict verdict;	  /* if the session is over */
 	struct outlet out;
 	struct follower follower;
 	bool is_stopping;
@@ -122,28 +123,31 @@ come_back(struct stream *st, const char *why)
 static int
 open_follower(struct stream *st)
 {
-	return follow_open(&st->follower, st->cfg, st->session, &st->out);
+	return follow_open(
+	    &st->follower, st->cfg, st->session, st->conn, &st->out);
 }
 
-/* The record in Redis is another one now: apply it, and follow the channels
+/* The grant in Redis is another one now: apply it, and follow the channels
  * that it names.  Returns 0, or -1 if the session is over (is_over). */
 static int
 follow_session(struct stream *st)
 {
-	enum http_status status =
-	    session_apply(st->session, st->req, st->limits,
-		st->follower.taken.session, st->follower.taken.session_len);
+	int failed =
+	    session_apply(st->session, st->req, st->follower.taken.session,
+		st->follower.taken.session_len, &st->verdict);
 
-	if (status != HTTP_OK && st->session->is_misconfigured)
-		log_error("%s", st->session->error);
+	if (failed && st->verdict.is_misconfigured)
+		log_error("%s", st->verdict.sentence);
 	follow_close(&st->follower);
-	if (open_follower(st) == 0 && status == HTTP_OK)
-		return 0;
-	st->is_over = true;
-	return -1;
+	if (open_follower(st) == -1 && !failed)
+		failed = verdict_refuse(
+		    &st->verdict, HTTP_FORBIDDEN, "out of memory");
+	if (failed)
+		st->is_over = true;
+	return failed;
 }
 
-/* The first take; again from the start if the record changed between its
+/* The first take; again from the start if the grant changed between its
  * first reading and the take.  Returns what the answer was if there is no
  * stream (is_over is set then, too). */
 static enum client_result
@@ -161,8 +165,7 @@ begin(struct stream *st)
 		if (follow_session(st) == -1)
 			break;
 	}
-	reply_put_refusal(&st->out.small, st->req, st->session, HTTP_FORBIDDEN,
-	    st->session->error);
+	reply_put_refusal(&st->out.small, st->req, st->session, &st->verdict);
 	result = outlet_put_small(&st->out);
 	return result == CLIENT_OK ? outlet_flush(&st->out) : result;
 }
@@ -287,11 +290,10 @@ live(struct stream *st)
 
 enum client_result
 stream_run(struct client *cl, const struct config *cfg,
-    const struct request *req, const struct request_limits *limits,
-    struct session *s)
+    const struct request *req, struct session *s, struct redis_conn **conn)
 {
 	struct stream st = {
-		.cl = cl, .cfg = cfg, .req = req, .limits = limits, .session = s
+		.cl = cl, .cfg = cfg, .req = req, .session = s, .conn = conn
 	};
 	enum client_result result;
 

@@ -13,6 +13,8 @@
 #include "request.h"
 #include "session.h"
 
+struct redis_conn;
+
 /* From now on SIGTERM is remembered, and arrives only while the stream waits;
  * it must be blocked already or is blocked now. */
 void stream_catch_stop(void);
@@ -22,12 +24,12 @@ bool stream_is_stopping(void);
 
 /*
  * Answer req with a stream of the session's channels, or with what there is to
- * say if Redis is away or the session is over.  s follows the session's record
- * as it changes.  Returns CLIENT_OK if the answer is to be ended
+ * say if Redis is away or the session is over.  s follows the session's grant
+ * as it changes.  *conn is a connection to Redis that is taken over, or NULL.
+ * Returns CLIENT_OK if the answer is to be ended
  * properly, CLIENT_GONE if nobody reads it any more.
  */
 enum client_result stream_run(struct client *cl, const struct config *cfg,
-    const struct request *req, const struct request_limits *limits,
-    struct session *s);
+    const struct request *req, struct session *s, struct redis_conn **conn);
 
 #endif

@@ -11,7 +11,6 @@
 #include <string.h>
 
 #include "parse.h"
-#include "redis_conn.h"
 #include "session.h"
 #include "session_grant.h"
 
@@ -168,7 +167,6 @@ check_request(const struct request *req, char *const *env, size_t max)
 	const char *method = find(env, "REQUEST_METHOD=", &count);
 
 	check_policy_variables(env);
-	assert(req->error[0] == '\0' && !req->is_misconfigured);
 	assert(req->method != METHOD_OTHER);
 	assert((method == NULL || strcmp(method, "GET") == 0) ==
 	       (req->method == METHOD_GET));
@@ -241,7 +239,6 @@ check_session(const struct session *s, const struct request *req,
 	size_t i;
 
 	assert(role == NULL || strcmp(role, "subscribe") == 0);
-	assert(s->error[0] == '\0' && !s->is_misconfigured);
 	assert(s->channels.n > 0);
 	check_names(&s->channels, max);
 	check_location(s, env);
@@ -260,33 +257,33 @@ check_session(const struct session *s, const struct request *req,
 		       strcmp(s->channels.items[0].name, "sse") == 0);
 }
 
-/* in place of redis_conn.c */
-void
-redis_conn_close(struct redis_conn *c)
+/* Has each refusal a status and a sentence? */
+static void
+check_verdict(const struct verdict *v)
 {
-	assert(c == NULL);
+	assert(v->status >= HTTP_BAD_REQUEST && v->sentence[0] != '\0');
+	assert(!v->is_misconfigured || v->status == HTTP_FORBIDDEN);
 }
 
 static void
-fuzz_session(const struct request *req, char *const *env,
-    const struct request_limits *limits)
+fuzz_session(const struct request *req, char *const *env)
 {
-	enum http_status status;
+	struct verdict v = { .status = HTTP_OK };
 	const char *grant;
 	struct session s;
-	int count;
+	int count, failed;
 
-	status = session_open(&s, req, limits);
-	if (status == HTTP_OK && s.needs_grant) {
+	failed = session_open(&s, req, &v);
+	if (!failed && s.needs_grant) {
 		assert(s.channels.n == 0 && !s.is_open);
 		grant = find(env, "GRANT=", &count);
-		status = session_apply(
-		    &s, req, limits, grant, grant != NULL ? strlen(grant) : 0);
+		failed = session_apply(
+		    &s, req, grant, grant != NULL ? strlen(grant) : 0, &v);
 	}
-	if (status == HTTP_OK)
-		check_session(&s, req, env, limits->max_channels);
+	if (failed)
+		check_verdict(&v);
 	else
-		assert(s.error[0] != '\0');
+		check_session(&s, req, env, req->limits->max_channels);
 	session_close(&s);
 }
 
@@ -294,6 +291,7 @@ int
 LLVMFuzzerTestOneInput(const unsigned char *input, size_t size)
 {
 	struct request_limits limits = { PREFIX, 1 };
+	struct verdict v = { .status = HTTP_OK };
 	char *env[VARIABLES_MAX + 1];
 	struct request req;
 	size_t i;
@@ -302,11 +300,11 @@ LLVMFuzzerTestOneInput(const unsigned char *input, size_t size)
 		return 0;
 	limits.max_channels = 1 + input[0] % 8;
 	read_environment(env, (const char *)input + 1, size - 1);
-	if (request_parse(&req, env, &limits) == HTTP_OK) {
+	if (request_parse(&req, env, &limits, &v) == 0) {
 		check_request(&req, env, limits.max_channels);
-		fuzz_session(&req, env, &limits);
+		fuzz_session(&req, env);
 	} else {
-		assert(req.error[0] != '\0');
+		check_verdict(&v);
 	}
 	request_free(&req);
 	for (i = 0; env[i] != NULL; i++)

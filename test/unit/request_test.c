@@ -13,6 +13,7 @@ static const struct request_limits limits = { "sse:", 4 };
 
 struct parsed {
 	struct request req;
+	struct verdict v;
 	char *env[ENV_MAX + 1];
 };
 
@@ -20,11 +21,16 @@ static enum http_status
 parse(struct parsed *p, const char *const env[ENV_MAX])
 {
 	size_t n;
+	int result;
 
 	memset(p, 0, sizeof(*p));
 	for (n = 0; n < ENV_MAX && env[n] != NULL; n++)
 		assert_non_null(p->env[n] = strdup(env[n]));
-	return request_parse(&p->req, p->env, &limits);
+	p->v.status = HTTP_OK;
+	result = request_parse(&p->req, p->env, &limits, &p->v);
+	assert_int_equal(result, p->v.status == HTTP_OK ? 0 : -1);
+	assert_ptr_equal(p->req.limits, &limits);
+	return p->v.status;
 }
 
 /* one query, with a header Last-Event-ID unless it is NULL */
@@ -82,9 +88,9 @@ methods(void **state)
 	(void)state;
 	for (i = 0; i < ROWS(table); i++) {
 		if (parse(&p, table[i].env) != table[i].want ||
-		    p.req.method != table[i].method || p.req.is_misconfigured ||
-		    (table[i].want == HTTP_OK) != (p.req.error[0] == '\0'))
-			fail_msg("%s: %s", table[i].env[0], p.req.error);
+		    p.req.method != table[i].method || p.v.is_misconfigured ||
+		    (table[i].want == HTTP_OK) != (p.v.sentence[0] == '\0'))
+			fail_msg("%s: %s", table[i].env[0], p.v.sentence);
 		done(&p);
 	}
 }
@@ -194,10 +200,10 @@ policy_variables(void **state)
 	for (i = 0; i < ROWS(table); i++) {
 		want = table[i].error != NULL ? HTTP_FORBIDDEN : HTTP_OK;
 		if (parse(&p, table[i].env) != want ||
-		    p.req.is_misconfigured != (want == HTTP_FORBIDDEN))
-			fail_msg("row %zu: %s", i, p.req.error);
+		    p.v.is_misconfigured != (want == HTTP_FORBIDDEN))
+			fail_msg("row %zu: %s", i, p.v.sentence);
 		assert_string_equal(
-		    p.req.error, table[i].error != NULL ? table[i].error : "");
+		    p.v.sentence, table[i].error != NULL ? table[i].error : "");
 		done(&p);
 	}
 }
@@ -270,7 +276,7 @@ channels(void **state)
 	(void)state;
 	for (i = 0; i < ROWS(table); i++) {
 		if (parse_query(&p, table[i].query, NULL) != HTTP_OK)
-			fail_msg("<%s>: %s", table[i].query, p.req.error);
+			fail_msg("<%s>: %s", table[i].query, p.v.sentence);
 		at = 0;
 		got[0] = '\0';
 		for (k = 0; k < p.req.asked.n; k++)
@@ -332,9 +338,9 @@ refused_queries(void **state)
 	(void)state;
 	for (i = 0; i < ROWS(table); i++) {
 		if (parse_query(&p, table[i].query, NULL) != table[i].want ||
-		    strstr(p.req.error, table[i].error) == NULL ||
-		    p.req.is_misconfigured)
-			fail_msg("<%s>: %s", table[i].query, p.req.error);
+		    strstr(p.v.sentence, table[i].error) == NULL ||
+		    p.v.is_misconfigured)
+			fail_msg("<%s>: %s", table[i].query, p.v.sentence);
 		done(&p);
 	}
 }
@@ -346,6 +352,7 @@ long_queries(void **state)
 	 * all escaped, fit; a name of 129 bytes is 400 */
 	static const struct request_limits many = { "sse:", 64 };
 	char *env[2] = { malloc(QUERY_LEN_MAX + 100), NULL };
+	struct verdict v = { .status = HTTP_OK };
 	struct request req;
 	char *query, *at;
 	int i, k;
@@ -356,11 +363,12 @@ long_queries(void **state)
 	    env[0] + snprintf(env[0], QUERY_LEN_MAX, "QUERY_STRING=channels=");
 	memset(at, ',', QUERY_LEN_MAX);
 	at[QUERY_LEN_MAX - 9] = '\0';
-	assert_int_equal(request_parse(&req, env, &many), HTTP_OK);
+	assert_int_equal(request_parse(&req, env, &many, &v), 0);
 	request_free(&req);
 	memcpy(at + QUERY_LEN_MAX - 9, ",", 2);
-	assert_int_equal(request_parse(&req, env, &many), HTTP_URI_TOO_LONG);
-	assert_non_null(strstr(req.error, "longer than 32768 bytes"));
+	assert_int_equal(request_parse(&req, env, &many, &v), -1);
+	assert_int_equal(v.status, HTTP_URI_TOO_LONG);
+	assert_non_null(strstr(v.sentence, "longer than 32768 bytes"));
 	request_free(&req);
 
 	for (i = 0; i < 64; i++) {
@@ -369,14 +377,15 @@ long_queries(void **state)
 			at += snprintf(at, 10, "%%%02X", 'a' + i / 26);
 		at += snprintf(at, 10, "%%2C");
 	}
-	assert_int_equal(request_parse(&req, env, &many), HTTP_OK);
+	assert_int_equal(request_parse(&req, env, &many, &v), 0);
 	assert_int_equal(req.asked.n, 64);
 	assert_int_equal(req.asked.items[63].len, 128);
 	request_free(&req);
 
 	snprintf(query, 200, "%0129d", 0);
-	assert_int_equal(request_parse(&req, env, &many), HTTP_BAD_REQUEST);
-	assert_non_null(strstr(req.error, "is longer than 128 bytes"));
+	assert_int_equal(request_parse(&req, env, &many, &v), -1);
+	assert_int_equal(v.status, HTTP_BAD_REQUEST);
+	assert_non_null(strstr(v.sentence, "is longer than 128 bytes"));
 	request_free(&req);
 	free(env[0]);
 }
