@@ -152,6 +152,24 @@ subscribe(struct client *cl, const struct config *cfg,
 }
 
 static enum client_result
+serve_role(struct client *cl, const struct config *cfg,
+    const struct request *req, struct verdict *v)
+{
+	switch (req->role) {
+	case ROLE_SUBSCRIBE:
+		return subscribe(cl, cfg, req, v);
+	case ROLE_PUBLISH: /* to come */
+	case ROLE_STATUS:
+	case ROLE_UNKNOWN:
+		break;
+	}
+	verdict_misconfigured(v,
+	    "SSE_ROLE is '%.40s'; this version knows only 'subscribe'",
+	    req->role_name);
+	return refuse(cl, req, NULL, v);
+}
+
+static enum client_result
 answer(struct client *cl, const struct config *cfg, enum admission admission)
 {
 	const struct request_limits limits = { cfg->prefix,
@@ -164,7 +182,7 @@ answer(struct client *cl, const struct config *cfg, enum admission admission)
 	    admit(admission, &v) == -1)
 		result = refuse(cl, &req, NULL, &v);
 	else
-		result = subscribe(cl, cfg, &req, &v);
+		result = serve_role(cl, cfg, &req, &v);
 	request_free(&req);
 	return result;
 }

@@ -67,6 +67,22 @@ check_user(const struct request *req, struct verdict *v)
 	return verdict_misconfigured(v, "REMOTE_USER is set twice");
 }
 
+static enum role
+read_role(const char *name)
+{
+	static const char *const roles[] = { [ROLE_SUBSCRIBE] = "subscribe",
+		[ROLE_PUBLISH] = "publish",
+		[ROLE_STATUS] = "status" };
+	size_t i;
+
+	if (name == NULL)
+		return ROLE_SUBSCRIBE;
+	for (i = 0; i < sizeof(roles) / sizeof(roles[0]); i++)
+		if (strcmp(name, roles[i]) == 0)
+			return (enum role)i;
+	return ROLE_UNKNOWN;
+}
+
 static void
 read_variables(struct request *req, char *const *env)
 {
@@ -77,7 +93,8 @@ read_variables(struct request *req, char *const *env)
 	req->origin = variable(env, "HTTP_ORIGIN");
 	req->remote_address = variable(env, "REMOTE_ADDR");
 	req->remote_user = variable(env, "REMOTE_USER");
-	req->role = variable(env, "SSE_ROLE");
+	req->role_name = variable(env, "SSE_ROLE");
+	req->role = read_role(req->role_name);
 	req->channels = variable(env, "SSE_CHANNELS");
 	req->session_cookie = variable(env, "SSE_SESSION_COOKIE");
 	req->allow = variable(env, "SSE_ALLOW");

@@ -15,6 +15,9 @@
 
 enum http_method { METHOD_GET, METHOD_HEAD, METHOD_OPTIONS, METHOD_OTHER };
 
+/* What a location is for. */
+enum role { ROLE_SUBSCRIBE, ROLE_PUBLISH, ROLE_STATUS, ROLE_UNKNOWN };
+
 /* Where the client wants to begin. */
 enum cursor_kind {
 	CURSOR_NONE,	 /* now */
@@ -55,7 +58,8 @@ struct request {
 	const char *remote_user;
 
 	/* policy of the location: what only the web server can set */
-	const char *role;
+	enum role role;
+	const char *role_name; /* as it is set */
 	const char *channels;
 	const char *session_cookie;
 	const char *allow;

@@ -134,10 +134,6 @@ session_open(struct session *s, const struct request *req, struct verdict *v)
 {
 	memset(s, 0, sizeof(*s));
 	channel_set_init(&s->channels);
-	if (req->role != NULL && strcmp(req->role, "subscribe") != 0)
-		return verdict_misconfigured(v,
-		    "SSE_ROLE is '%.40s'; this version knows only 'subscribe'",
-		    req->role);
 	if (req->session_cookie != NULL) {
 		s->needs_grant = true;
 		return 0;

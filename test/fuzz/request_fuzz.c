@@ -165,11 +165,14 @@ check_request(const struct request *req, char *const *env, size_t max)
 {
 	int count;
 	const char *method = find(env, "REQUEST_METHOD=", &count);
+	const char *role = find(env, "SSE_ROLE=", &count);
 
 	check_policy_variables(env);
 	assert(req->method != METHOD_OTHER);
 	assert((method == NULL || strcmp(method, "GET") == 0) ==
 	       (req->method == METHOD_GET));
+	assert((role == NULL || strcmp(role, "subscribe") == 0) ==
+	       (req->role == ROLE_SUBSCRIBE));
 	check_names(&req->asked, max);
 	assert(req->cursor.number <= UINT64_C(1) << 53);
 }
@@ -234,11 +237,9 @@ check_session(const struct session *s, const struct request *req,
     char *const *env, size_t max)
 {
 	int count;
-	const char *role = find(env, "SSE_ROLE=", &count);
 	const char *channels = find(env, "SSE_CHANNELS=", &count);
 	size_t i;
 
-	assert(role == NULL || strcmp(role, "subscribe") == 0);
 	assert(s->channels.n > 0);
 	check_names(&s->channels, max);
 	check_location(s, env);

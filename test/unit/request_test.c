@@ -113,7 +113,7 @@ variables(void **state)
 
 	(void)state;
 	assert_int_equal(parse(&p, all), HTTP_OK);
-	assert_string_equal(p.req.role, "subscribe");
+	assert_string_equal(p.req.role_name, "subscribe");
 	assert_string_equal(p.req.channels, "a,b");
 	assert_string_equal(p.req.session_cookie, "sid");
 	assert_string_equal(p.req.allow, "x*");
@@ -128,7 +128,7 @@ variables(void **state)
 	assert_string_equal(p.req.origin, "https://o");
 	assert_string_equal(p.req.remote_address, "192.0.2.1");
 	assert_string_equal(p.req.remote_user, "");
-	assert_null(p.req.role);
+	assert_null(p.req.role_name);
 	assert_null(p.req.channels);
 	assert_null(p.req.session_cookie);
 	assert_null(p.req.allow);
@@ -137,11 +137,43 @@ variables(void **state)
 	done(&p);
 
 	assert_int_equal(parse(&p, strange), HTTP_OK);
-	assert_null(p.req.role);
+	assert_null(p.req.role_name);
 	assert_null(p.req.channels);
 	assert_null(p.req.allow);
 	assert_null(p.req.remote_user);
 	done(&p);
+}
+
+static void
+roles_are_told_apart(void **state)
+{
+	/* a role goes by its whole name; none is to subscribe, and one that
+	 * is not known is not taken for another */
+	static const struct {
+		const char *env[ENV_MAX];
+		enum role want;
+	} table[] = {
+		{ { NULL }, ROLE_SUBSCRIBE },
+		{ { "SSE_ROLE=subscribe" }, ROLE_SUBSCRIBE },
+		{ { "SSE_ROLE=publish" }, ROLE_PUBLISH },
+		{ { "SSE_ROLE=status" }, ROLE_STATUS },
+		{ { "SSE_ROLE=Subscribe" }, ROLE_UNKNOWN },
+		{ { "SSE_ROLE=subscribe " }, ROLE_UNKNOWN },
+		{ { "SSE_ROLE=subscriber" }, ROLE_UNKNOWN },
+		{ { "SSE_ROLE=sub" }, ROLE_UNKNOWN },
+		{ { "SSE_ROLE=nonsense" }, ROLE_UNKNOWN },
+		{ { "HTTP_SSE_ROLE=publish" }, ROLE_SUBSCRIBE },
+	};
+	struct parsed p;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ROWS(table); i++) {
+		assert_int_equal(parse(&p, table[i].env), HTTP_OK);
+		if (p.req.role != table[i].want)
+			fail_msg("%s: %d", table[i].env[0], (int)p.req.role);
+		done(&p);
+	}
 }
 
 static void
@@ -515,6 +547,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(methods),
 		cmocka_unit_test(variables),
+		cmocka_unit_test(roles_are_told_apart),
 		cmocka_unit_test(policy_variables),
 		cmocka_unit_test(accepts),
 		cmocka_unit_test(channels),

@@ -15,7 +15,7 @@ static const struct request_limits limits = { "sse:", 3 };
 struct row {
 	const char *what;
 	/* the location */
-	const char *channels, *allow, *role, *cookie;
+	const char *channels, *allow, *cookie;
 	/* the client */
 	const char *user, *sse_user, *asked;
 	/* what comes of it: the channels, comma-separated; or NULL: 403, and
@@ -34,7 +34,6 @@ describe(struct request *req, const struct row *row)
 	channel_set_init(&req->asked);
 	req->channels = row->channels;
 	req->allow = row->allow;
-	req->role = row->role;
 	req->session_cookie = row->cookie;
 	req->remote_user = row->user;
 	req->sse_user = row->sse_user;
@@ -302,47 +301,6 @@ allowed(void **state)
 	check(table, ROWS(table));
 }
 
-static void
-roles(void **state)
-{
-	/* a role that this version does not know opens nothing */
-	static const struct row table[] = {
-		{ "subscribe", .role = "subscribe", .allow = "a", .asked = "a",
-		    .want = "a" },
-		{ "publish", .role = "publish", .allow = "a", .asked = "a",
-		    .error = "SSE_ROLE is 'publish'",
-		    .is_misconfigured = true },
-		{ "status", .role = "status", .error = "SSE_ROLE is 'status'",
-		    .is_misconfigured = true },
-		{ "another", .role = "Subscribe", .asked = "a",
-		    .error = "SSE_ROLE is 'Subscribe'",
-		    .is_misconfigured = true },
-		{ "with a blank", .role = "subscribe ",
-		    .error = "SSE_ROLE is 'subscribe '",
-		    .is_misconfigured = true },
-	};
-
-	(void)state;
-	check(table, ROWS(table));
-}
-
-static void
-unknown_role_is_not_open(void **state)
-{
-	/* what is refused for its role is not said to be open: CORS would be
-	 * "*" */
-	static const struct row row = { "a role", .role = "publish" };
-	struct request req;
-	struct session s;
-	struct verdict v;
-
-	(void)state;
-	describe(&req, &row);
-	assert_int_equal(session_open(&s, &req, &v), -1);
-	assert_false(s.is_open);
-	session_close(&s);
-}
-
 /* --- a location that a session guards ----------------------------------- */
 
 struct grant_row {
@@ -569,8 +527,6 @@ main(void)
 		cmocka_unit_test(users),
 		cmocka_unit_test(bad_users),
 		cmocka_unit_test(allowed),
-		cmocka_unit_test(roles),
-		cmocka_unit_test(unknown_role_is_not_open),
 		cmocka_unit_test(guarded),
 		cmocka_unit_test(grants),
 		cmocka_unit_test(changed_grants),
