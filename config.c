@@ -22,7 +22,7 @@ struct option_row {
 	uint64_t min, max;
 	const char *initial; /* the default, as one would write it; or NULL */
 	unsigned programs;
-	const char *argument; /* what stands behind the = in --help */
+	const char *argument; /* what stands after the = in --help */
 	const char *help;
 };
 
@@ -136,7 +136,7 @@ set_value(struct config *cfg, const struct option_row *row, const char *value,
 			return 0;
 		}
 		snprintf(cfg->error, sizeof(cfg->error),
-		    "%s: '%.40s' is no octal mode such as %s", where, value,
+		    "%s: '%.40s' is not an octal mode such as %s", where, value,
 		    row->initial);
 		return -1;
 	case TYPE_NUMBER:
@@ -146,8 +146,9 @@ set_value(struct config *cfg, const struct option_row *row, const char *value,
 			return 0;
 		}
 		snprintf(cfg->error, sizeof(cfg->error),
-		    "%s: '%.40s' is no number from %llu to %llu", where, value,
-		    (unsigned long long)row->min, (unsigned long long)row->max);
+		    "%s: '%.40s' is not a number from %llu to %llu", where,
+		    value, (unsigned long long)row->min,
+		    (unsigned long long)row->max);
 		return -1;
 	}
 	return -1;
@@ -208,11 +209,12 @@ put_option_error(struct config *cfg, int c, char *const argv[])
 		    "%.100s has a value, and needs none", argv[optind - 1]);
 	else if (optopt != 0)
 		snprintf(cfg->error, sizeof(cfg->error),
-		    "-%c is no option; --help lists them, and -- ends them",
+		    "-%c is not an option; --help lists them, and -- ends them",
 		    optopt);
 	else
 		snprintf(cfg->error, sizeof(cfg->error),
-		    "%.100s is no option; --help lists them, and -- ends them",
+		    "%.100s is not an option; --help lists them, and -- ends "
+		    "them",
 		    argv[optind - 1]);
 }
 

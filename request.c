@@ -48,7 +48,7 @@ check_policy_variables(char *const *env, struct verdict *v)
 
 /*
  * Is it certain who %u is?  nginx' fastcgi_params sends a REMOTE_USER that
- * nobody has checked; one that is set again behind the include comes second.
+ * nobody has checked; one that is set again after the include comes second.
  */
 static int
 check_user(const struct request *req, struct verdict *v)
@@ -164,13 +164,13 @@ read_start(struct request *req, const struct buf *name, const struct buf *value,
 	enum cursor_kind kind =
 	    name->bytes[0] == 'l' ? CURSOR_LAST : CURSOR_SINCE;
 	uint64_t n;
-	uint64_t most = kind == CURSOR_LAST ? LAST_MAX : 1000000000;
+	uint64_t max = kind == CURSOR_LAST ? LAST_MAX : 1000000000;
 
 	if (value->len == 0 ||
-	    parse_u64(value->bytes, value->len, most, &n) == -1)
+	    parse_u64(value->bytes, value->len, max, &n) == -1)
 		return verdict_refuse(v, HTTP_BAD_REQUEST,
 		    "%.*s must be a number, at most %llu", (int)name->len,
-		    name->bytes, (unsigned long long)most);
+		    name->bytes, (unsigned long long)max);
 	/* a cursor is more exact than a start in the past: a browser that
 	 * comes back sends it along with the same query */
 	if (req->cursor.kind == CURSOR_NONE)

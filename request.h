@@ -21,7 +21,7 @@ enum role { ROLE_SUBSCRIBE, ROLE_PUBLISH, ROLE_STATUS, ROLE_UNKNOWN };
 /* Where the client wants to begin. */
 enum cursor_kind {
 	CURSOR_NONE,	 /* now */
-	CURSOR_ID,	 /* behind this id */
+	CURSOR_ID,	 /* after this id */
 	CURSOR_EARLIEST, /* with the oldest that is kept */
 	CURSOR_UNKNOWN,	 /* it named one that we never gave */
 	CURSOR_LAST,	 /* with the newest N */

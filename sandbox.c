@@ -32,7 +32,7 @@ sandbox_become(const char *user, char *error, size_t error_size)
 	}
 	if (pw->pw_uid != 0 && setuid(0) == 0) {
 		snprintf(error, error_size,
-		    "--user: root could be regained; that must not be");
+		    "--user: root could be regained; refusing to run");
 		return -1;
 	}
 	return 0;

@@ -32,7 +32,7 @@ add_channels(const cJSON *list, const char *prefix,
 	{
 		if (!cJSON_IsString(item))
 			return fail(error, error_size,
-			    "one of its channels is no string");
+			    "one of its channels is not a string");
 		why = channel_name_error(
 		    item->valuestring, strlen(item->valuestring), prefix);
 		if (why != NULL) {
@@ -86,7 +86,7 @@ session_grant_parse(const char *bytes, size_t len, const char *prefix,
 	json = cJSON_ParseWithLengthOpts(bytes, len, &end, 0);
 	if (!cJSON_IsObject(json) ||
 	    !is_blank(end, (size_t)(bytes + len - end))) {
-		fail(error, error_size, "it is no JSON object");
+		fail(error, error_size, "it is not a JSON object");
 		goto out;
 	}
 	if (has_twice(json, "channels") || has_twice(json, "user")) {
@@ -95,7 +95,7 @@ session_grant_parse(const char *bytes, size_t len, const char *prefix,
 	}
 	name = cJSON_GetObjectItemCaseSensitive(json, "user");
 	if (name != NULL && !cJSON_IsString(name) && !cJSON_IsNull(name)) {
-		fail(error, error_size, "its user is no string");
+		fail(error, error_size, "its user is not a string");
 		goto out;
 	}
 	if (name != NULL && cJSON_IsString(name) &&

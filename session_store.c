@@ -62,8 +62,8 @@ session_store_read(struct session *s, const struct request *req,
 		return verdict_refuse(
 		    v, HTTP_UNAVAILABLE, "%s", redis_conn_error(*conn));
 	if (a.kind == ANSWER_ERROR && strncmp(a.text, "WRONGTYPE", 9) == 0)
-		return verdict_misconfigured(
-		    v, "the session's record cannot be used: it is no string");
+		return verdict_misconfigured(v,
+		    "the session's record cannot be used: it is not a string");
 	if (a.kind == ANSWER_ERROR)
 		return verdict_refuse(v, HTTP_UNAVAILABLE, "%s", a.text);
 	return session_apply(

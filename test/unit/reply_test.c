@@ -37,7 +37,7 @@ check_bytes(const char *what, struct buf *b, const char *want)
 }
 
 static void
-cors(void **state)
+cors_lets_listed_origins_read(void **state)
 {
 	/* an open location is everybody's, without cookies; one with a session
 	 * nobody's; an origin of SSE_ORIGIN may with cookies; none is echoed
@@ -125,7 +125,7 @@ cors(void **state)
 }
 
 static void
-refusals(void **state)
+refusal_says_why(void **state)
 {
 	/* a refusal is its status and a sentence of plain text that nobody
 	 * keeps or sniffs; 405 says what is allowed; HEAD has no body; what
@@ -174,7 +174,7 @@ refusals(void **state)
 }
 
 static void
-come_back(void **state)
+come_back_says_when(void **state)
 {
 	/* an EventSource gets 200, when to come back, and a comment, as it
 	 * would give up at any other status; others 503 with whole seconds,
@@ -220,7 +220,7 @@ come_back(void **state)
 }
 
 static void
-options(void **state)
+preflight_says_what_is_allowed(void **state)
 {
 	/* a preflight learns which methods and headers a page may use, and, by
 	 * the same rules as a stream, whether at all */
@@ -268,7 +268,7 @@ put_come_back(struct buf *b, const struct request *req, const struct session *s)
 }
 
 static void
-full_buffers(void **state)
+full_buffer_is_told(void **state)
 {
 	/* an answer that does not fit is said to be none, wherever it ends */
 	static int (*const put[])(struct buf * b, const struct request *req,
@@ -304,11 +304,11 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(cors),
-		cmocka_unit_test(refusals),
-		cmocka_unit_test(come_back),
-		cmocka_unit_test(options),
-		cmocka_unit_test(full_buffers),
+		cmocka_unit_test(cors_lets_listed_origins_read),
+		cmocka_unit_test(refusal_says_why),
+		cmocka_unit_test(come_back_says_when),
+		cmocka_unit_test(preflight_says_what_is_allowed),
+		cmocka_unit_test(full_buffer_is_told),
 	};
 
 	return cmocka_run_group_tests_name("reply", tests, NULL, NULL);

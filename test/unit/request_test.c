@@ -61,7 +61,7 @@ done(struct parsed *p)
 }
 
 static void
-methods(void **state)
+methods_are_known_by_name(void **state)
 {
 	/* GET, HEAD and OPTIONS, in capitals; any other is 405; none is GET */
 	static const struct {
@@ -96,7 +96,7 @@ methods(void **state)
 }
 
 static void
-variables(void **state)
+variables_go_by_their_whole_name(void **state)
 {
 	/* each variable is found by its whole name; one that is not set is
 	 * NULL; what a client sends (HTTP_*) is never policy */
@@ -177,7 +177,7 @@ roles_are_told_apart(void **state)
 }
 
 static void
-policy_variables(void **state)
+doubtful_policy_is_refused(void **state)
 {
 	/* a SSE_* that is empty or stands twice, or a doubled REMOTE_USER that
 	 * the policy asks for, is 403, and the administrator's mistake; it
@@ -241,7 +241,7 @@ policy_variables(void **state)
 }
 
 static void
-accepts(void **state)
+accept_names_event_stream(void **state)
 {
 	/* EventSource names text/event-stream; what names it not is no
 	 * EventSource */
@@ -270,7 +270,7 @@ accepts(void **state)
 }
 
 static void
-channels(void **state)
+channels_are_joined(void **state)
 {
 	/* channels= may be repeated and escaped; the names are the union, in
 	 * order, each once */
@@ -321,7 +321,7 @@ channels(void **state)
 }
 
 static void
-refused_queries(void **state)
+bad_query_is_refused(void **state)
 {
 	/* a query that cannot be read, or asks for too much, is refused with a
 	 * sentence; it is the client's mistake, not the administrator's */
@@ -378,7 +378,7 @@ refused_queries(void **state)
 }
 
 static void
-long_queries(void **state)
+long_query_is_refused(void **state)
 {
 	/* QUERY_LEN_MAX bytes are read, one more is 414; 64 names of 128 bytes,
 	 * all escaped, fit; a name of 129 bytes is 400 */
@@ -423,7 +423,7 @@ long_queries(void **state)
 }
 
 static void
-cursors(void **state)
+first_cursor_counts(void **state)
 {
 	/* the header Last-Event-ID; else the first of its stand-ins in the
 	 * query that is not empty; else where last or since begin */
@@ -514,7 +514,7 @@ cursors(void **state)
 }
 
 static void
-heartbeats(void **state)
+heartbeat_event_is_asked_for(void **state)
 {
 	/* heartbeat=event asks for heartbeats that page code can hear */
 	static const struct {
@@ -545,16 +545,16 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(methods),
-		cmocka_unit_test(variables),
+		cmocka_unit_test(methods_are_known_by_name),
+		cmocka_unit_test(variables_go_by_their_whole_name),
 		cmocka_unit_test(roles_are_told_apart),
-		cmocka_unit_test(policy_variables),
-		cmocka_unit_test(accepts),
-		cmocka_unit_test(channels),
-		cmocka_unit_test(refused_queries),
-		cmocka_unit_test(long_queries),
-		cmocka_unit_test(cursors),
-		cmocka_unit_test(heartbeats),
+		cmocka_unit_test(doubtful_policy_is_refused),
+		cmocka_unit_test(accept_names_event_stream),
+		cmocka_unit_test(channels_are_joined),
+		cmocka_unit_test(bad_query_is_refused),
+		cmocka_unit_test(long_query_is_refused),
+		cmocka_unit_test(first_cursor_counts),
+		cmocka_unit_test(heartbeat_event_is_asked_for),
 	};
 
 	return cmocka_run_group_tests_name("request", tests, NULL, NULL);

@@ -25,7 +25,7 @@ static const struct {
 	{ "NUL", "{\"channels\":[\"a\\u0000b\"]}", NULL, NULL },
 	{ "a user that is no string", "{\"user\":1,\"channels\":[\"a\"]}", NULL,
 	    NULL },
-	{ "text behind", "{\"channels\":[\"a\"]}x", NULL, NULL },
+	{ "text after it", "{\"channels\":[\"a\"]}x", NULL, NULL },
 	{ "cut short", "{\"channels\":[\"a\"]", NULL, NULL },
 	{ "channels twice", "{\"channels\":[\"a\"],\"channels\":[\"b\"]}", NULL,
 	    NULL },
@@ -49,7 +49,7 @@ parse(const char *json, size_t len, struct channel_set *set, char **user)
 
 /* What is whole gives its channels; what is doubtful is refused, and said. */
 static void
-test_parse(void **state)
+grant_is_read_whole_or_not(void **state)
 {
 	struct channel_set set;
 	char *user, names[64];
@@ -78,7 +78,7 @@ test_parse(void **state)
 
 /* More than 64 KiB is no grant. */
 static void
-test_size(void **state)
+large_grant_is_refused(void **state)
 {
 	char *json = malloc(SESSION_GRANT_LEN_MAX + 1), *user;
 	struct channel_set set;
@@ -99,8 +99,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_parse),
-		cmocka_unit_test(test_size),
+		cmocka_unit_test(grant_is_read_whole_or_not),
+		cmocka_unit_test(large_grant_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

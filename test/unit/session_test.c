@@ -86,7 +86,7 @@ check(const struct row *rows, size_t n)
 }
 
 static void
-channels_of_the_location(void **state)
+location_names_its_channels(void **state)
 {
 	/* SSE_CHANNELS decides; the client may narrow it, never widen */
 	static const struct row table[] = {
@@ -124,7 +124,7 @@ channels_of_the_location(void **state)
 }
 
 static void
-bad_channels_of_the_location(void **state)
+bad_sse_channels_open_nothing(void **state)
 {
 	/* a SSE_CHANNELS that cannot be meant so is 403, the administrator's
 	 * mistake, also if the client asks for a good part of it */
@@ -164,7 +164,7 @@ bad_channels_of_the_location(void **state)
 }
 
 static void
-users(void **state)
+mark_stands_for_the_user(void **state)
 {
 	/* %u is SSE_USER, which only the web server can set, else REMOTE_USER */
 	static const struct row table[] = {
@@ -205,7 +205,7 @@ users(void **state)
 }
 
 static void
-bad_users(void **state)
+bad_user_opens_nothing(void **state)
 {
 	/* a %u without a user, or of one who is no valid piece of a name, is
 	 * 403, also for the channels without %u */
@@ -248,7 +248,7 @@ bad_users(void **state)
 		    .error = "prefix", .is_misconfigured = true },
 		{ "too long together", .channels = "a%u", .user = X128,
 		    .error = "longer", .is_misconfigured = true },
-		{ "a good REMOTE_USER behind a bad SSE_USER", .channels = "%u",
+		{ "a good REMOTE_USER after a bad SSE_USER", .channels = "%u",
 		    .user = "bob", .sse_user = "a,b", .error = "cannot be part",
 		    .is_misconfigured = true },
 	};
@@ -258,7 +258,7 @@ bad_users(void **state)
 }
 
 static void
-allowed(void **state)
+sse_allow_lets_pass(void **state)
 {
 	/* without SSE_CHANNELS a client asks for what SSE_ALLOW's patterns
 	 * match, each channel of it; for "sse" if it asks for nothing */
@@ -311,7 +311,7 @@ struct grant_row {
 };
 
 static void
-guarded(void **state)
+guarded_location_needs_a_grant(void **state)
 {
 	/* where a session guards, nothing is open, and nothing may be read
 	 * before its grant is there, whatever SSE_ALLOW says */
@@ -356,7 +356,7 @@ describe_guarded(struct request *req, const struct grant_row *row)
 }
 
 static void
-grants(void **state)
+grant_names_the_channels(void **state)
 {
 	/* a session may read what its grant names, SSE_CHANNELS names too,
 	 * and the client asks; a grant that is doubtful opens nothing */
@@ -397,9 +397,9 @@ grants(void **state)
 		{ "no grant", NULL, .error = "unknown, or it is over" },
 		{ "empty", "", .error = "cannot be used",
 		    .is_misconfigured = true },
-		{ "no JSON", "a,b", .error = "cannot be used: it is no JSON",
+		{ "no JSON", "a,b", .error = "cannot be used: it is not a JSON",
 		    .is_misconfigured = true },
-		{ "a list", "[\"a\"]", .error = "it is no JSON object",
+		{ "a list", "[\"a\"]", .error = "it is not a JSON object",
 		    .is_misconfigured = true },
 		{ "no channels", "{\"user\":\"ann\"}",
 		    .error = "it names no channels", .is_misconfigured = true },
@@ -411,7 +411,7 @@ grants(void **state)
 		{ "one of the prefix", "{\"channels\":[\"sse:event:a\"]}",
 		    .error = "prefix", .is_misconfigured = true },
 		{ "no string", "{\"channels\":[\"a\",7]}",
-		    .error = "is no string", .is_misconfigured = true },
+		    .error = "is not a string", .is_misconfigured = true },
 	};
 	struct request req;
 	struct session s;
@@ -443,7 +443,7 @@ grants(void **state)
 }
 
 static void
-changed_grants(void **state)
+changed_grant_replaces_all(void **state)
 {
 	/* a grant is the same only byte for byte; another one replaces all
 	 * that the first gave, and none leaves nothing */
@@ -488,7 +488,7 @@ changed_grants(void **state)
 }
 
 static void
-endless_list(void **state)
+endless_list_is_refused(void **state)
 {
 	/* a SSE_CHANNELS past what is read is refused, never cut, wherever its
 	 * %u stands */
@@ -522,15 +522,15 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(channels_of_the_location),
-		cmocka_unit_test(bad_channels_of_the_location),
-		cmocka_unit_test(users),
-		cmocka_unit_test(bad_users),
-		cmocka_unit_test(allowed),
-		cmocka_unit_test(guarded),
-		cmocka_unit_test(grants),
-		cmocka_unit_test(changed_grants),
-		cmocka_unit_test(endless_list),
+		cmocka_unit_test(location_names_its_channels),
+		cmocka_unit_test(bad_sse_channels_open_nothing),
+		cmocka_unit_test(mark_stands_for_the_user),
+		cmocka_unit_test(bad_user_opens_nothing),
+		cmocka_unit_test(sse_allow_lets_pass),
+		cmocka_unit_test(guarded_location_needs_a_grant),
+		cmocka_unit_test(grant_names_the_channels),
+		cmocka_unit_test(changed_grant_replaces_all),
+		cmocka_unit_test(endless_list_is_refused),
 	};
 
 	return cmocka_run_group_tests_name("session", tests, NULL, NULL);
