@@ -119,17 +119,21 @@ set_value(struct config *cfg, const struct option_row *row, const char *value,
 {
 	char *member = (char *)cfg + row->offset;
 	uint64_t n;
+	bool on;
 
 	switch (row->type) {
 	case TYPE_STRING:
 		memcpy(member, &value, sizeof(value));
 		return 0;
-	case TYPE_FLAG: {
-		bool on = strcmp(value, "0") != 0 && value[0] != '\0';
-
-		memcpy(member, &on, sizeof(on));
-		return 0;
-	}
+	case TYPE_FLAG:
+		if (strcmp(value, "0") == 0 || strcmp(value, "1") == 0) {
+			on = value[0] == '1';
+			memcpy(member, &on, sizeof(on));
+			return 0;
+		}
+		snprintf(cfg->error, sizeof(cfg->error),
+		    "%s: '%.40s' is neither 0 nor 1", where, value);
+		return -1;
 	case TYPE_OCTAL:
 		if (set_octal(&n, row, value) == 0) {
 			memcpy(member, &n, sizeof(n));

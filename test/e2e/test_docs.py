@@ -630,6 +630,7 @@ def test_statuses():
     ("fcgi-sse", 64, [], {}),
     ("fcgi-sse", 64, ["--socket=%s/" + "x" * 96], {}),
     ("fcgi-sse", 64, ["--socket=%s/s"], {"FCGI_SSE_HEARTBEAT": "often"}),
+    ("fcgi-sse", 64, ["--socket=%s/s"], {"FCGI_SSE_DEBUG": "no"}),
     ("fcgi-sse", 66, ["--socket=%s/s", "--redis-password-file=%s/none"], {}),
     ("fcgi-sse", 67, ["--socket=%s/s", "--socket-owner=nobody-of-this-name"], {}),
     ("fcgi-sse", 68, ["--port=9", "--address=no..address"], {}),

@@ -310,13 +310,13 @@ strings_follow_the_order(void **state)
 static void
 flags_follow_the_order(void **state)
 {
-	/* each flag is off; on by its flag, and by its variable unless that is
-	 * 0 or empty; version and help have none */
+	/* each flag is off, unless its variable is 1; empty is not set; the
+	 * flag itself wins; version and help have no variable */
 	static const struct {
 		const char *value;
 		bool want;
 	} table[] = { { NULL, false }, { "", false }, { "0", false },
-		{ "1", true }, { "yes", true } };
+		{ "1", true } };
 	unsigned programs;
 	struct started st;
 	enum config_program program;
@@ -452,6 +452,42 @@ bad_number_is_refused(void **state)
 		if (numbers[i].min > 0)
 			check_refused_number(&numbers[i], "0");
 	}
+}
+
+static void
+check_refused_flag(const struct flag *row, const char *value)
+{
+	struct started st;
+	char want[200];
+
+	set_variable(row->variable, value);
+	start(&st, row->programs & F ? F : P, NULL);
+	if (row->has_variable) {
+		snprintf(want, sizeof(want),
+		    "FCGI_SSE_%s: '%s' is neither 0 nor 1", row->variable,
+		    value);
+		assert_int_equal(st.result, -1);
+		assert_string_equal(st.cfg.error, want);
+	} else {
+		assert_int_equal(st.result, 0);
+		assert_false(flag_of(&st, row->offset));
+	}
+	stop(&st);
+	set_variable(row->variable, NULL);
+}
+
+static void
+bad_flag_is_refused(void **state)
+{
+	/* a word for a flag is not guessed at: "no" must not switch it on */
+	static const char *const values[] = { "no", "yes", "true", "false",
+		"on", "off", "2", "-1", "01", "00", "1 ", " 0", "10" };
+	size_t i, k;
+
+	(void)state;
+	for (i = 0; i < ROWS(flags); i++)
+		for (k = 0; k < ROWS(values); k++)
+			check_refused_flag(&flags[i], values[k]);
 }
 
 static void
@@ -908,6 +944,7 @@ main(void)
 		TEST(mode_is_read_as_octal),
 		TEST(others_variables_are_not_read),
 		TEST(bad_number_is_refused),
+		TEST(bad_flag_is_refused),
 		TEST(bad_mode_is_refused),
 		TEST(long_value_is_cut),
 		TEST(bad_command_line_is_refused),
