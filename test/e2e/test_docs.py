@@ -590,6 +590,17 @@ def test_options(page, program):
         assert (said[1] if said else "") == default.split(",")[0], (name, said and said[1], default)
 
 
+@pytest.mark.parametrize("page, bit", [("fcgi-sse.8", "F"), ("sse-publish.1", "P")])
+def test_options_without_variable(page, bit):
+    """The manual names the options that cannot be set in the environment."""
+    rows = re.findall(r'\{ "([\w-]+)", TYPE_\w+,\s+AT\(\w+\),[^"]*?(?:"[^"]*"|NULL),\s+([FP |]+),\s+(true|false),',
+                      read("config.c"))
+    assert {name for name, _, _ in rows} == set(re.findall(r'^\t\{ "([\w-]+)", TYPE_', read("config.c"), re.M))
+    said = re.search(r"\bbut\n((?:\.Fl -[\w-]+(?: ,)?\n|and\n)*\.Fl -[\w-]+)", read(page))
+    assert re.findall(r"\.Fl -([\w-]+)", said[1]) == [
+        name for name, programs, has_variable in rows if bit in programs and has_variable == "false"]
+
+
 def test_ranges_and_histories():
     """The manual has the ranges of the option table, and what a history is without limits."""
     items = items_of_manual(read("fcgi-sse.8"))
