@@ -307,7 +307,7 @@ contradiction(const struct config *cfg)
 	return NULL;
 }
 
-/* What the parent needs before it can listen.  Returns the socket, or -1 with
+/* What the parent needs before it accepts.  Returns the socket, or -1 with
  * a sentence in error and an exit code in *code. */
 static int
 prepare(struct config *cfg, int inherited_fd, char *error, size_t error_size,

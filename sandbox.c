@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Runs once in the parent, after the socket is open and before any child. */
+/* Runs in the parent before it forks: the standard descriptors first of all,
+ * the user as soon as the socket is there, the rest last. */
 #include "sandbox.h"
 
 #include <errno.h>
