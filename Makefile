@@ -5,8 +5,8 @@
 
 VERSION := 0.1.0
 
-FCGI_SSE := fcgi-sse config socket children kept handover listener client \
-	request channel reply cookie session session_record session_store \
+FCGI_SSE := fcgi-sse respond config socket children kept handover listener client \
+	request channel verdict reply cookie session session_grant session_key \
 	redis_address redis_conn command take snapshot redis_sub resume recent \
 	publish recorder record_sub record_pub record_queue lease event sse outlet \
 	progress plain delivery follow stream sandbox backoff clock log buf parse
@@ -24,12 +24,13 @@ config_test := config redis_address parse buf
 redis_address_test := redis_address parse buf
 command_test := command
 channel_test := channel parse buf
+verdict_test := verdict
 take_test := take command
 snapshot_test := snapshot sse event parse buf
-request_test := request channel parse buf
+request_test := request verdict channel parse buf
 cookie_test := cookie parse buf
-session_record_test := session_record channel parse buf
-session_test := session session_record channel parse buf
+session_grant_test := session_grant channel parse buf
+session_test := session session_grant verdict channel parse buf
 reply_test := reply buf
 resume_test := resume
 recent_test := recent
@@ -46,7 +47,7 @@ backoff_test := backoff
 parse_fuzz := parse buf
 event_fuzz := event parse buf
 sse_fuzz := sse event parse buf
-request_fuzz := request session session_record channel parse buf
+request_fuzz := request session session_grant verdict channel parse buf
 
 # Which module needs which library: whatever holds it is linked with that.
 LIBS_client := -lfcgi
@@ -54,8 +55,8 @@ LIBS_redis_conn := -lhiredis
 LIBS_redis_sub := -lhiredis
 LIBS_snapshot := -lhiredis
 LIBS_event := -lcjson
-LIBS_session_record := -lcjson
-LIBS_session_store := -lmd
+LIBS_session_grant := -lcjson
+LIBS_session_key := -lmd
 
 # Where the installed program lies, and its parts.
 PREFIX ?= /usr/local

@@ -4,7 +4,6 @@
  * costs a constant time per byte, and stops at the limit; every sum is checked
  * before it is made.  Pure.
  */
-#include <assert.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -109,13 +108,4 @@ buf_printf(struct buf *b, const char *fmt, ...)
 		return -1;
 	b->len += len;
 	return 0;
-}
-
-void
-buf_drop(struct buf *b, size_t len)
-{
-	assert(len <= b->len);
-	b->len -= len;
-	if (b->len != 0)
-		memmove(b->bytes, b->bytes + len, b->len);
 }

@@ -37,7 +37,4 @@ int buf_putc(struct buf *b, char c);
 int buf_printf(struct buf *b, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* Drop the first len bytes (len <= b->len). */
-void buf_drop(struct buf *b, size_t len);
-
 #endif

@@ -22,7 +22,8 @@ struct option_row {
 	uint64_t min, max;
 	const char *initial; /* the default, as one would write it; or NULL */
 	unsigned programs;
-	const char *argument; /* what stands behind the = in --help */
+	bool has_variable;
+	const char *argument; /* what stands after the = in --help */
 	const char *help;
 };
 
@@ -31,62 +32,64 @@ struct option_row {
 #define AT(member) offsetof(struct config, member)
 
 static const struct option_row rows[] = {
-	{ "socket", TYPE_STRING, AT(socket_path), 0, 0, NULL, F, "PATH",
+	{ "socket", TYPE_STRING, AT(socket_path), 0, 0, NULL, F, true, "PATH",
 	    "listen on this Unix socket" },
-	{ "socket-mode", TYPE_OCTAL, AT(socket_mode), 0, 0777, "0660", F,
+	{ "socket-mode", TYPE_OCTAL, AT(socket_mode), 0, 0777, "0660", F, true,
 	    "MODE", "its permissions, octal" },
-	{ "socket-owner", TYPE_STRING, AT(socket_owner), 0, 0, NULL, F,
+	{ "socket-owner", TYPE_STRING, AT(socket_owner), 0, 0, NULL, F, true,
 	    "USER[:GROUP]", "its owner" },
-	{ "address", TYPE_STRING, AT(address), 0, 0, "127.0.0.1", F, "ADDRESS",
-	    "listen on this address (with --port)" },
-	{ "port", TYPE_NUMBER, AT(port), 1, 65535, NULL, F, "PORT",
+	{ "address", TYPE_STRING, AT(address), 0, 0, "127.0.0.1", F, true,
+	    "ADDRESS", "listen on this address (with --port)" },
+	{ "port", TYPE_NUMBER, AT(port), 1, 65535, NULL, F, true, "PORT",
 	    "listen on this TCP port; do not open it to strangers" },
-	{ "user", TYPE_STRING, AT(user), 0, 0, NULL, F, "USER",
+	{ "user", TYPE_STRING, AT(user), 0, 0, NULL, F, true, "USER",
 	    "give up root for this user, once the socket is open" },
 	{ "redis", TYPE_STRING, AT(redis_url), 0, 0, "redis://127.0.0.1:6379/0",
-	    F | P, "URL",
+	    F | P, true, "URL",
 	    "redis://[user:password@]host:port/db or unix:///path?db=N" },
 	{ "redis-password-file", TYPE_STRING, AT(redis_password_file), 0, 0,
-	    NULL, F | P, "PATH", "a file whose first line is the password" },
-	{ "prefix", TYPE_STRING, AT(prefix), 0, 0, NULL, F | P, "PREFIX",
+	    NULL, F | P, true, "PATH",
+	    "a file whose first line is the password" },
+	{ "prefix", TYPE_STRING, AT(prefix), 0, 0, NULL, F | P, true, "PREFIX",
 	    "of all names in Redis (default sse:, in db N sseN:)" },
-	{ "record", TYPE_STRING, AT(record), 0, 0, "*", F, "PATTERN,...",
+	{ "record", TYPE_STRING, AT(record), 0, 0, "*", F, true, "PATTERN,...",
 	    "channels whose plain PUBLISH is recorded; or none" },
 	{ "history-count", TYPE_NUMBER, AT(history_count), 1, 1000000, NULL, F,
-	    "N", "events kept of a channel (Redis says, else 200)" },
+	    true, "N", "events kept of a channel (Redis says, else 200)" },
 	{ "history-age", TYPE_NUMBER, AT(history_age_s), 1, 2592000, NULL, F,
-	    "SECONDS", "for how long (Redis says, else 86400)" },
+	    true, "SECONDS", "for how long (Redis says, else 86400)" },
 	{ "history-bytes", TYPE_NUMBER, AT(history_bytes), 1, 1ULL << 32, NULL,
-	    F, "BYTES", "and how many bytes (Redis says, else 4194304)" },
-	{ "heartbeat", TYPE_NUMBER, AT(heartbeat_s), 1, 3600, "15", F,
+	    F, true, "BYTES", "and how many bytes (Redis says, else 4194304)" },
+	{ "heartbeat", TYPE_NUMBER, AT(heartbeat_s), 1, 3600, "15", F, true,
 	    "SECONDS", "a sign of life after so much silence" },
-	{ "retry", TYPE_NUMBER, AT(retry_ms), 0, 3600000, "3000", F, "MS",
+	{ "retry", TYPE_NUMBER, AT(retry_ms), 0, 3600000, "3000", F, true, "MS",
 	    "how long a client waits before it comes back" },
 	{ "max-lifetime", TYPE_NUMBER, AT(max_lifetime_s), 1, 31536000, "3600",
-	    F, "SECONDS", "end a stream after this, give or take 10 %" },
+	    F, true, "SECONDS", "end a stream after this, give or take 10 %" },
 	{ "request-timeout", TYPE_NUMBER, AT(request_timeout_s), 1, 3600, "10",
-	    F, "SECONDS", "for a request to arrive whole" },
+	    F, true, "SECONDS", "for a request to arrive whole" },
 	{ "write-timeout", TYPE_NUMBER, AT(write_timeout_s), 1, 3600, "30", F,
-	    "SECONDS", "end a stream whose client does not read" },
-	{ "drain", TYPE_NUMBER, AT(drain_s), 0, 3600, "10", F, "SECONDS",
+	    true, "SECONDS", "end a stream whose client does not read" },
+	{ "drain", TYPE_NUMBER, AT(drain_s), 0, 3600, "10", F, true, "SECONDS",
 	    "at SIGTERM, end the streams spread over this time" },
 	{ "max-streams", TYPE_NUMBER, AT(max_streams), 1, 1000000, "1000", F,
-	    "N", "streams at a time" },
-	{ "max-channels", TYPE_NUMBER, AT(max_channels), 1, 1024, "64", F, "N",
-	    "channels of one stream" },
+	    true, "N", "streams at a time" },
+	{ "max-channels", TYPE_NUMBER, AT(max_channels), 1, 1024, "64", F, true,
+	    "N", "channels of one stream" },
 	{ "event-bytes", TYPE_NUMBER, AT(event_bytes), 1, 16777216, "1048576",
-	    F | P, "BYTES", "a larger event is refused" },
-	{ "event", TYPE_STRING, AT(event), 0, 0, NULL, P, "NAME",
+	    F | P, true, "BYTES", "a larger event is refused" },
+	{ "event", TYPE_STRING, AT(event), 0, 0, NULL, P, false, "NAME",
 	    "the event's name (default message)" },
-	{ "lines", TYPE_FLAG, AT(lines), 0, 0, NULL, P, NULL,
+	{ "lines", TYPE_FLAG, AT(lines), 0, 0, NULL, P, false, NULL,
 	    "each line of standard input is an event" },
-	{ "log", TYPE_STRING, AT(log), 0, 0, "stderr", F, "WHERE",
+	{ "log", TYPE_STRING, AT(log), 0, 0, "stderr", F, true, "WHERE",
 	    "stderr, syslog, or a file to append to" },
-	{ "debug", TYPE_FLAG, AT(debug), 0, 0, NULL, F, NULL,
+	{ "debug", TYPE_FLAG, AT(debug), 0, 0, NULL, F, true, NULL,
 	    "log what happens, too" },
-	{ "version", TYPE_FLAG, AT(version), 0, 0, NULL, F | P, NULL,
+	{ "version", TYPE_FLAG, AT(version), 0, 0, NULL, F | P, false, NULL,
 	    "print the version" },
-	{ "help", TYPE_FLAG, AT(help), 0, 0, NULL, F | P, NULL, "print this" },
+	{ "help", TYPE_FLAG, AT(help), 0, 0, NULL, F | P, false, NULL,
+	    "print this" },
 };
 
 #undef F
@@ -119,24 +122,28 @@ set_value(struct config *cfg, const struct option_row *row, const char *value,
 {
 	char *member = (char *)cfg + row->offset;
 	uint64_t n;
+	bool on;
 
 	switch (row->type) {
 	case TYPE_STRING:
 		memcpy(member, &value, sizeof(value));
 		return 0;
-	case TYPE_FLAG: {
-		bool on = strcmp(value, "0") != 0 && value[0] != '\0';
-
-		memcpy(member, &on, sizeof(on));
-		return 0;
-	}
+	case TYPE_FLAG:
+		if (strcmp(value, "0") == 0 || strcmp(value, "1") == 0) {
+			on = value[0] == '1';
+			memcpy(member, &on, sizeof(on));
+			return 0;
+		}
+		snprintf(cfg->error, sizeof(cfg->error),
+		    "%s: '%.40s' is neither 0 nor 1", where, value);
+		return -1;
 	case TYPE_OCTAL:
 		if (set_octal(&n, row, value) == 0) {
 			memcpy(member, &n, sizeof(n));
 			return 0;
 		}
 		snprintf(cfg->error, sizeof(cfg->error),
-		    "%s: '%.40s' is no octal mode such as %s", where, value,
+		    "%s: '%.40s' is not an octal mode such as %s", where, value,
 		    row->initial);
 		return -1;
 	case TYPE_NUMBER:
@@ -146,8 +153,9 @@ set_value(struct config *cfg, const struct option_row *row, const char *value,
 			return 0;
 		}
 		snprintf(cfg->error, sizeof(cfg->error),
-		    "%s: '%.40s' is no number from %llu to %llu", where, value,
-		    (unsigned long long)row->min, (unsigned long long)row->max);
+		    "%s: '%.40s' is not a number from %llu to %llu", where,
+		    value, (unsigned long long)row->min,
+		    (unsigned long long)row->max);
 		return -1;
 	}
 	return -1;
@@ -168,13 +176,6 @@ put_variable_name(char *variable, size_t size, const char *name)
 	}
 }
 
-static bool
-row_is_environment(const struct option_row *row)
-{
-	return strcmp(row->name, "version") != 0 &&
-	       strcmp(row->name, "help") != 0;
-}
-
 static int
 read_environment(struct config *cfg, enum config_program program)
 {
@@ -183,8 +184,7 @@ read_environment(struct config *cfg, enum config_program program)
 	size_t i;
 
 	for (i = 0; i < NROWS; i++) {
-		if (!(rows[i].programs & program) ||
-		    !row_is_environment(&rows[i]))
+		if (!(rows[i].programs & program) || !rows[i].has_variable)
 			continue;
 		put_variable_name(variable, sizeof(variable), rows[i].name);
 		value = getenv(variable);
@@ -208,11 +208,12 @@ put_option_error(struct config *cfg, int c, char *const argv[])
 		    "%.100s has a value, and needs none", argv[optind - 1]);
 	else if (optopt != 0)
 		snprintf(cfg->error, sizeof(cfg->error),
-		    "-%c is no option; --help lists them, and -- ends them",
+		    "-%c is not an option; --help lists them, and -- ends them",
 		    optopt);
 	else
 		snprintf(cfg->error, sizeof(cfg->error),
-		    "%.100s is no option; --help lists them, and -- ends them",
+		    "%.100s is not an option; --help lists them, and -- ends "
+		    "them",
 		    argv[optind - 1]);
 }
 

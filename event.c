@@ -4,8 +4,7 @@
  * strictly and without building a tree, because what is passed on are the very
  * bytes: cJSON 1.7.15 says of no element where it stood, takes control
  * characters for blanks, \uZZZZ for NUL and the first 63 digits for the
- * number, and needs 40 bytes for one of "[0,0,0".  It decodes strings.  The
- * only includer of cJSON.h.  Pure.
+ * number, and needs 40 bytes for one of "[0,0,0".  It decodes strings.  Pure.
  */
 #include <assert.h>
 #include <cjson/cJSON.h>

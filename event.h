@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/*
- * What a plain PUBLISH carries, as an event.  The only includer of cJSON.h.
- * Pure.
- */
+/* What a plain PUBLISH carries, as an event.  Pure. */
 #ifndef EVENT_H
 #define EVENT_H
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * main() of fcgi-sse: settings, FastCGI or CGI, and the steps of one request.
+ * main() of fcgi-sse: settings, and FastCGI or CGI.
  *
  * Started by a CGI server it answers one request and ends.  Otherwise it is
  * the parent (listener.c), whose children come back here: serve() for each
@@ -16,133 +16,14 @@
 #include <unistd.h>
 
 #include "client.h"
-#include "clock.h"
 #include "config.h"
 #include "listener.h"
 #include "log.h"
 #include "recorder.h"
-#include "reply.h"
-#include "request.h"
+#include "respond.h"
 #include "sandbox.h"
-#include "session.h"
-#include "session_store.h"
 #include "socket.h"
 #include "stream.h"
-
-#define BODY_LEN_MAX (64 * 1024) /* of a request that needs none */
-
-/* --- one request -------------------------------------------------------- */
-
-static enum client_result
-send_reply(struct client *cl, struct buf *b)
-{
-	enum client_result result = client_write(cl, b->bytes, b->len);
-
-	if (result == CLIENT_OK)
-		result = client_flush(cl);
-	buf_free(b);
-	return result;
-}
-
-static enum client_result
-refuse(struct client *cl, const struct request *req, const struct session *s,
-    enum http_status status, const char *sentence, bool is_misconfigured)
-{
-	const char *from =
-	    req->remote_address != NULL ? req->remote_address : "?";
-	struct buf b;
-
-	if (is_misconfigured)
-		log_error("refused (%d): %s", (int)status, sentence);
-	else
-		log_debug("refused %s (%d): %s", from, (int)status, sentence);
-	buf_init(&b, 4096);
-	reply_put_refusal(&b, req, s, status,
-	    is_misconfigured
-		? "this location is not set up right; the server's log says why"
-		: sentence);
-	return send_reply(cl, &b);
-}
-
-/* It will pass: no free slot, or shutting down. */
-static enum client_result
-send_away(struct client *cl, const struct request *req, const struct session *s,
-    const char *why)
-{
-	struct buf b;
-
-	buf_init(&b, 4096);
-	reply_put_come_back(&b, req, s, clock_random(5000, 15000), why);
-	return send_reply(cl, &b);
-}
-
-/* HEAD runs the whole policy and opens no stream. */
-static enum client_result
-answer_without_stream(
-    struct client *cl, const struct request *req, const struct session *s)
-{
-	struct buf b;
-
-	buf_init(&b, 4096);
-	if (req->method == METHOD_OPTIONS)
-		reply_put_options(&b, req, s);
-	else
-		reply_put_stream_header(&b, req, s);
-	return send_reply(cl, &b);
-}
-
-/* Who may read what.  A preflight carries no cookies and gets no events. */
-static enum http_status
-read_session(struct session *s, const struct request *req,
-    const struct request_limits *limits, const struct config *cfg)
-{
-	enum http_status status = session_open(s, req, limits);
-
-	if (status == HTTP_OK && s->needs_record &&
-	    req->method != METHOD_OPTIONS)
-		status = session_store_find(s, req, cfg);
-	return status;
-}
-
-static enum client_result
-answer(struct client *cl, const struct config *cfg, enum admission admission)
-{
-	const struct request_limits limits = { cfg->prefix,
-		(size_t)cfg->max_channels };
-	struct request req;
-	struct session ses = { .is_open = false };
-	enum http_status status;
-	enum client_result result;
-	bool has_large_body;
-
-	status = request_parse(&req, client_env(cl), &limits);
-	has_large_body = client_skip_body(cl, BODY_LEN_MAX) == -1;
-	if (client_env_is_cut(cl))
-		result = refuse(cl, &req, NULL, HTTP_FORBIDDEN,
-		    "the list of FastCGI parameters came cut short", true);
-	else if (status != HTTP_OK)
-		result = refuse(
-		    cl, &req, NULL, status, req.error, req.is_misconfigured);
-	else if (has_large_body)
-		result = refuse(cl, &req, NULL, HTTP_CONTENT_TOO_LARGE,
-		    "a stream is asked for without a body", false);
-	else if (admission != ADMISSION_OPEN || stream_is_stopping())
-		result = send_away(cl, &req, NULL,
-		    admission == ADMISSION_FULL
-			? "all streams are taken just now"
-			: "the server is being restarted");
-	else if ((status = read_session(&ses, &req, &limits, cfg)) != HTTP_OK)
-		result = refuse(
-		    cl, &req, &ses, status, ses.error, ses.is_misconfigured);
-	else if (req.method == METHOD_OPTIONS ||
-		 (req.method == METHOD_HEAD && !ses.needs_record))
-		result = answer_without_stream(cl, &req, &ses);
-	else
-		result = stream_run(cl, cfg, &req, &limits, &ses);
-	session_close(&ses);
-	request_free(&req);
-	return result;
-}
 
 /* --- the children ------------------------------------------------------- */
 
@@ -161,7 +42,7 @@ serve(const struct config *cfg, int fd, enum admission admission)
 		_exit(EX_OK);
 	}
 	/* who is gone is not written to again: libfcgi would linger */
-	if (answer(cl, cfg, admission) == CLIENT_GONE)
+	if (respond(cl, cfg, admission) == CLIENT_GONE)
 		_exit(EX_OK);
 	client_end(cl);
 	exit(EX_OK);
@@ -207,7 +88,7 @@ serve_cgi(struct config *cfg)
 	}
 	cl = client_open_cgi((int64_t)cfg->write_timeout_s * 1000);
 	if (cl != NULL)
-		answer(cl, cfg, ADMISSION_OPEN);
+		respond(cl, cfg, ADMISSION_OPEN);
 	client_end(cl);
 	return EX_OK;
 }
@@ -264,7 +145,7 @@ contradiction(const struct config *cfg)
 	return NULL;
 }
 
-/* What the parent needs before it can listen.  Returns the socket, or -1 with
+/* What the parent needs before it accepts.  Returns the socket, or -1 with
  * a sentence in error and an exit code in *code. */
 static int
 prepare(struct config *cfg, int inherited_fd, char *error, size_t error_size,

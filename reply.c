@@ -27,8 +27,6 @@ reason_phrase(enum http_status status)
 		return "Content Too Large";
 	case HTTP_URI_TOO_LONG:
 		return "URI Too Long";
-	case HTTP_NOT_IMPLEMENTED:
-		return "Not Implemented";
 	case HTTP_UNAVAILABLE:
 		return "Service Unavailable";
 	}
@@ -112,14 +110,17 @@ put_text(struct buf *b, const struct request *req, const char *sentence)
 
 int
 reply_put_refusal(struct buf *b, const struct request *req,
-    const struct session *s, enum http_status status, const char *sentence)
+    const struct session *s, const struct verdict *v)
 {
-	if (put_status(b, status) == -1 || put_cors(b, req, s) == -1)
+	if (put_status(b, v->status) == -1 || put_cors(b, req, s) == -1)
 		return -1;
-	if (status == HTTP_METHOD_NOT_ALLOWED &&
+	if (v->status == HTTP_METHOD_NOT_ALLOWED &&
 	    buf_puts(b, "Allow: " METHODS "\r\n") == -1)
 		return -1;
-	return put_text(b, req, sentence);
+	return put_text(b, req,
+	    v->is_misconfigured ? "this location is not set up right; the "
+				  "server's log says why"
+				: v->sentence);
 }
 
 int

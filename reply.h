@@ -11,6 +11,7 @@
 #include "buf.h"
 #include "request.h"
 #include "session.h"
+#include "verdict.h"
 
 /*
  * Append the header of a stream, blank line included.  s may be NULL if the
@@ -21,10 +22,10 @@ int reply_put_stream_header(
 
 /*
  * Append a whole answer without a stream: the status, and for all but HEAD a
- * sentence as its body.
+ * sentence as its body; the administrator's mistakes are not spelt out there.
  */
 int reply_put_refusal(struct buf *b, const struct request *req,
-    const struct session *s, enum http_status status, const char *sentence);
+    const struct session *s, const struct verdict *v);
 
 /*
  * Append a whole answer for what will pass (Redis is away, no free slot):

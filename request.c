@@ -6,24 +6,11 @@
  */
 #include "request.h"
 
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
 #include "buf.h"
 #include "parse.h"
-
-static enum http_status __attribute__((format(printf, 3, 4)))
-refuse(struct request *req, enum http_status status, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(req->error, sizeof(req->error), fmt, ap);
-	va_end(ap);
-	return status;
-}
 
 /* the value of NAME in env, the first if there are several; or NULL */
 static const char *
@@ -38,8 +25,8 @@ variable(char *const *env, const char *name)
 }
 
 /* Is any SSE_* empty, or there twice? */
-static enum http_status
-check_policy_variables(struct request *req, char *const *env)
+static int
+check_policy_variables(char *const *env, struct verdict *v)
 {
 	char *const *other;
 	size_t len;
@@ -48,38 +35,52 @@ check_policy_variables(struct request *req, char *const *env)
 		if (strncmp(*env, "SSE_", 4) != 0)
 			continue;
 		len = strcspn(*env, "=") + 1;
-		req->is_misconfigured = true;
 		if ((*env)[len - 1] == '\0' || (*env)[len] == '\0')
-			return refuse(req, HTTP_FORBIDDEN,
-			    "%.*s is set but empty", (int)len - 1, *env);
+			return verdict_misconfigured(
+			    v, "%.*s is set but empty", (int)len - 1, *env);
 		for (other = env + 1; *other != NULL; other++)
 			if (strncmp(*other, *env, len) == 0)
-				return refuse(req, HTTP_FORBIDDEN,
-				    "%.*s is set twice", (int)len - 1, *env);
-		req->is_misconfigured = false;
+				return verdict_misconfigured(
+				    v, "%.*s is set twice", (int)len - 1, *env);
 	}
-	return HTTP_OK;
+	return 0;
 }
 
 /*
  * Is it certain who %u is?  nginx' fastcgi_params sends a REMOTE_USER that
- * nobody has checked; one that is set again behind the include comes second.
+ * nobody has checked; one that is set again after the include comes second.
  */
-static enum http_status
-check_user(struct request *req, char *const *env)
+static int
+check_user(const struct request *req, struct verdict *v)
 {
 	static const char name[] = "REMOTE_USER=";
+	char *const *env;
 	int count = 0;
 
 	if (req->channels == NULL || strstr(req->channels, "%u") == NULL ||
 	    req->sse_user != NULL)
-		return HTTP_OK;
-	for (; *env != NULL; env++)
+		return 0;
+	for (env = req->env; *env != NULL; env++)
 		count += strncmp(*env, name, sizeof(name) - 1) == 0;
 	if (count < 2)
-		return HTTP_OK;
-	req->is_misconfigured = true;
-	return refuse(req, HTTP_FORBIDDEN, "REMOTE_USER is set twice");
+		return 0;
+	return verdict_misconfigured(v, "REMOTE_USER is set twice");
+}
+
+static enum role
+read_role(const char *name)
+{
+	static const char *const roles[] = { [ROLE_SUBSCRIBE] = "subscribe",
+		[ROLE_PUBLISH] = "publish",
+		[ROLE_STATUS] = "status" };
+	size_t i;
+
+	if (name == NULL)
+		return ROLE_SUBSCRIBE;
+	for (i = 0; i < sizeof(roles) / sizeof(roles[0]); i++)
+		if (strcmp(name, roles[i]) == 0)
+			return (enum role)i;
+	return ROLE_UNKNOWN;
 }
 
 static void
@@ -92,7 +93,8 @@ read_variables(struct request *req, char *const *env)
 	req->origin = variable(env, "HTTP_ORIGIN");
 	req->remote_address = variable(env, "REMOTE_ADDR");
 	req->remote_user = variable(env, "REMOTE_USER");
-	req->role = variable(env, "SSE_ROLE");
+	req->role_name = variable(env, "SSE_ROLE");
+	req->role = read_role(req->role_name);
 	req->channels = variable(env, "SSE_CHANNELS");
 	req->session_cookie = variable(env, "SSE_SESSION_COOKIE");
 	req->allow = variable(env, "SSE_ALLOW");
@@ -100,8 +102,8 @@ read_variables(struct request *req, char *const *env)
 	req->sse_user = variable(env, "SSE_USER");
 }
 
-static enum http_status
-read_method(struct request *req, char *const *env)
+static int
+read_method(struct request *req, char *const *env, struct verdict *v)
 {
 	const char *method = variable(env, "REQUEST_METHOD");
 
@@ -113,9 +115,9 @@ read_method(struct request *req, char *const *env)
 	else if (strcmp(method, "OPTIONS") == 0)
 		req->method = METHOD_OPTIONS;
 	else
-		return refuse(req, HTTP_METHOD_NOT_ALLOWED,
+		return verdict_refuse(v, HTTP_METHOD_NOT_ALLOWED,
 		    "a stream is read with GET, not with %.20s", method);
-	return HTTP_OK;
+	return 0;
 }
 
 /* What a client may write in Last-Event-ID or its stand-ins. */
@@ -155,78 +157,79 @@ cursor_rank(const struct buf *name)
 	return RANK_NONE;
 }
 
-static enum http_status
-read_start(struct request *req, const struct buf *name, const struct buf *value)
+static int
+read_start(struct request *req, const struct buf *name, const struct buf *value,
+    struct verdict *v)
 {
 	enum cursor_kind kind =
 	    name->bytes[0] == 'l' ? CURSOR_LAST : CURSOR_SINCE;
 	uint64_t n;
-	uint64_t most = kind == CURSOR_LAST ? LAST_MAX : 1000000000;
+	uint64_t max = kind == CURSOR_LAST ? LAST_MAX : 1000000000;
 
 	if (value->len == 0 ||
-	    parse_u64(value->bytes, value->len, most, &n) == -1)
-		return refuse(req, HTTP_BAD_REQUEST,
+	    parse_u64(value->bytes, value->len, max, &n) == -1)
+		return verdict_refuse(v, HTTP_BAD_REQUEST,
 		    "%.*s must be a number, at most %llu", (int)name->len,
-		    name->bytes, (unsigned long long)most);
+		    name->bytes, (unsigned long long)max);
 	/* a cursor is more exact than a start in the past: a browser that
 	 * comes back sends it along with the same query */
 	if (req->cursor.kind == CURSOR_NONE)
 		req->cursor = (struct cursor){ kind, n };
-	return HTTP_OK;
+	return 0;
 }
 
-static enum http_status
-read_channels(struct request *req, const struct buf *value,
-    const struct request_limits *limits)
+static int
+read_channels(struct request *req, const struct buf *value, struct verdict *v)
 {
+	char error[200];
+
 	if (value->len > 0 &&
 	    channel_set_add_list(&req->asked, value->bytes, value->len,
-		limits->prefix, req->error, sizeof(req->error)) == -1)
-		return HTTP_BAD_REQUEST;
-	if (req->asked.n > limits->max_channels)
-		return refuse(req, HTTP_CONTENT_TOO_LARGE,
+		req->limits->prefix, error, sizeof(error)) == -1)
+		return verdict_refuse(v, HTTP_BAD_REQUEST, "%s", error);
+	if (req->asked.n > req->limits->max_channels)
+		return verdict_refuse(v, HTTP_CONTENT_TOO_LARGE,
 		    "more than %zu channels in one stream",
-		    limits->max_channels);
-	return HTTP_OK;
+		    req->limits->max_channels);
+	return 0;
 }
 
-static enum http_status
+static int
 read_parameter(struct request *req, const struct buf *name,
-    const struct buf *value, const struct request_limits *limits)
+    const struct buf *value, struct verdict *v)
 {
 	if (name->len == 0)
-		return HTTP_OK;
+		return 0;
 	if (is_named(name, "channels"))
-		return read_channels(req, value, limits);
+		return read_channels(req, value, v);
 	if (is_named(name, "last") || is_named(name, "since"))
-		return read_start(req, name, value);
+		return read_start(req, name, value, v);
 	if (value->len > 0 && cursor_rank(name) < req->cursor_rank) {
 		req->cursor_rank = cursor_rank(name);
 		read_cursor(req, value->bytes, value->len);
 	}
 	if (is_named(name, "heartbeat") && value->len > 0) {
 		if (!is_named(value, "event"))
-			return refuse(req, HTTP_BAD_REQUEST,
+			return verdict_refuse(v, HTTP_BAD_REQUEST,
 			    "heartbeat may be 'event' or be left out");
 		req->wants_heartbeat_event = true;
 	}
-	return HTTP_OK;
+	return 0;
 }
 
-static enum http_status
-read_query(
-    struct request *req, const char *query, const struct request_limits *limits)
+static int
+read_query(struct request *req, const char *query, struct verdict *v)
 {
-	enum http_status status = HTTP_OK;
 	struct buf name, value;
 	size_t len, name_len;
+	int failed = 0;
 
 	if (strlen(query) > QUERY_LEN_MAX)
-		return refuse(req, HTTP_URI_TOO_LONG,
+		return verdict_refuse(v, HTTP_URI_TOO_LONG,
 		    "the query is longer than %d bytes", QUERY_LEN_MAX);
 	buf_init(&name, QUERY_LEN_MAX);
 	buf_init(&value, QUERY_LEN_MAX);
-	for (; status == HTTP_OK && *query != '\0'; query += len) {
+	for (; failed == 0 && *query != '\0'; query += len) {
 		query += *query == '&';
 		len = strcspn(query, "&");
 		name_len = strcspn(query, "=&");
@@ -236,31 +239,30 @@ read_query(
 		    (name_len < len &&
 			parse_percent(query + name_len + 1, len - name_len - 1,
 			    1, &value) == -1))
-			status = refuse(req, HTTP_BAD_REQUEST,
+			failed = verdict_refuse(v, HTTP_BAD_REQUEST,
 			    "the query holds a broken percent escape");
 		else
-			status = read_parameter(req, &name, &value, limits);
+			failed = read_parameter(req, &name, &value, v);
 	}
 	buf_free(&name);
 	buf_free(&value);
-	return status;
+	return failed;
 }
 
-enum http_status
-request_parse(
-    struct request *req, char *const *env, const struct request_limits *limits)
+int
+request_parse(struct request *req, char *const *env,
+    const struct request_limits *limits, struct verdict *v)
 {
-	enum http_status status;
 	const char *value;
 
 	memset(req, 0, sizeof(*req));
 	channel_set_init(&req->asked);
 	req->env = env;
+	req->limits = limits;
 	read_variables(req, env);
-	if ((status = check_policy_variables(req, env)) != HTTP_OK ||
-	    (status = check_user(req, env)) != HTTP_OK ||
-	    (status = read_method(req, env)) != HTTP_OK)
-		return status;
+	if (check_policy_variables(env, v) == -1 || check_user(req, v) == -1 ||
+	    read_method(req, env, v) == -1)
+		return -1;
 	value = variable(env, "HTTP_LAST_EVENT_ID");
 	req->cursor_rank = RANK_NONE;
 	if (value != NULL && value[0] != '\0') {
@@ -268,7 +270,7 @@ request_parse(
 		read_cursor(req, value, strlen(value));
 	}
 	value = variable(env, "QUERY_STRING");
-	return value != NULL ? read_query(req, value, limits) : HTTP_OK;
+	return value != NULL ? read_query(req, value, v) : 0;
 }
 
 void

@@ -11,25 +11,17 @@
 #include <stdint.h>
 
 #include "channel.h"
-
-enum http_status {
-	HTTP_OK = 200,
-	HTTP_NO_CONTENT = 204,
-	HTTP_BAD_REQUEST = 400,
-	HTTP_FORBIDDEN = 403,
-	HTTP_METHOD_NOT_ALLOWED = 405,
-	HTTP_CONTENT_TOO_LARGE = 413,
-	HTTP_URI_TOO_LONG = 414,
-	HTTP_NOT_IMPLEMENTED = 501,
-	HTTP_UNAVAILABLE = 503
-};
+#include "verdict.h"
 
 enum http_method { METHOD_GET, METHOD_HEAD, METHOD_OPTIONS, METHOD_OTHER };
+
+/* What a location is for. */
+enum role { ROLE_SUBSCRIBE, ROLE_PUBLISH, ROLE_STATUS, ROLE_UNKNOWN };
 
 /* Where the client wants to begin. */
 enum cursor_kind {
 	CURSOR_NONE,	 /* now */
-	CURSOR_ID,	 /* behind this id */
+	CURSOR_ID,	 /* after this id */
 	CURSOR_EARLIEST, /* with the oldest that is kept */
 	CURSOR_UNKNOWN,	 /* it named one that we never gave */
 	CURSOR_LAST,	 /* with the newest N */
@@ -46,6 +38,11 @@ struct cursor {
 /* The longest query read; 64 names of 128 bytes, all escaped, fit. */
 #define QUERY_LEN_MAX 32768
 
+struct request_limits {
+	const char *prefix;  /* of Redis names; no channel begins so */
+	size_t max_channels; /* that one stream may have */
+};
+
 struct request {
 	enum http_method method;
 	bool accepts_stream; /* Accept names text/event-stream */
@@ -61,31 +58,26 @@ struct request {
 	const char *remote_user;
 
 	/* policy of the location: what only the web server can set */
-	const char *role;
+	enum role role;
+	const char *role_name; /* as it is set */
 	const char *channels;
 	const char *session_cookie;
 	const char *allow;
 	const char *sse_origin;
 	const char *sse_user;
 
-	char error[256];       /* for the client: a sentence, if not HTTP_OK */
-	bool is_misconfigured; /* error is the administrator's: log it too */
-};
-
-struct request_limits {
-	const char *prefix;  /* of Redis names; no channel begins so */
-	size_t max_channels; /* that one stream may have */
+	const struct request_limits *limits; /* borrowed */
 };
 
 /*
- * Read a NULL-terminated environment.  Returns HTTP_OK, or the status to
- * answer with and req->error.  A SSE_* that is empty or stands twice is
- * HTTP_FORBIDDEN (nginx sends both of an overridden variable, and a reader of
+ * Read a NULL-terminated environment, within the limits; both live as long as
+ * req.  Returns 0, or -1 with v filled.  A SSE_* that is empty or stands twice
+ * is HTTP_FORBIDDEN (nginx sends both of an overridden variable, and a reader of
  * the first would take the wrong one); so is a doubled REMOTE_USER if
  * it is what %u in SSE_CHANNELS stands for.  In any case end with request_free.
  */
-enum http_status request_parse(
-    struct request *req, char *const *env, const struct request_limits *limits);
+int request_parse(struct request *req, char *const *env,
+    const struct request_limits *limits, struct verdict *v);
 
 void request_free(struct request *req);
 

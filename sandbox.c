@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Runs once in the parent, after the socket is open and before any child. */
+/* Runs in the parent before it forks: the standard descriptors first of all,
+ * the user as soon as the socket is there, the rest last. */
 #include "sandbox.h"
 
 #include <errno.h>
@@ -32,7 +33,7 @@ sandbox_become(const char *user, char *error, size_t error_size)
 	}
 	if (pw->pw_uid != 0 && setuid(0) == 0) {
 		snprintf(error, error_size,
-		    "--user: root could be regained; that must not be");
+		    "--user: root could be regained; refusing to run");
 		return -1;
 	}
 	return 0;

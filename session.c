@@ -5,39 +5,15 @@
  */
 #include "session.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "buf.h"
 #include "parse.h"
-#include "session_record.h"
+#include "session_grant.h"
 
 #define DEFAULT_CHANNEL "sse" /* tornado-sse's */
-
-static enum http_status __attribute__((format(printf, 2, 3)))
-forbid(struct session *s, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(s->error, sizeof(s->error), fmt, ap);
-	va_end(ap);
-	return HTTP_FORBIDDEN;
-}
-
-static enum http_status __attribute__((format(printf, 2, 3)))
-misconfigured(struct session *s, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(s->error, sizeof(s->error), fmt, ap);
-	va_end(ap);
-	s->is_misconfigured = true;
-	return HTTP_FORBIDDEN;
-}
 
 /* Append list to out, %u replaced by user. */
 static int
@@ -55,9 +31,9 @@ expand_user(const char *list, const char *user, struct buf *out)
 }
 
 /* The channels that SSE_CHANNELS names, into s->channels. */
-static enum http_status
-channels_of_location(struct session *s, const struct request *req,
-    const struct request_limits *limits)
+static int
+channels_of_location(
+    struct session *s, const struct request *req, struct verdict *v)
 {
 	/* SSE_USER first: nobody but the web server can set it, while nginx
 	 * takes REMOTE_USER from any Authorization header */
@@ -71,9 +47,10 @@ channels_of_location(struct session *s, const struct request *req,
 		user = req->remote_user;
 	if (strstr(req->channels, "%u") != NULL) {
 		if (user == NULL)
-			return forbid(s, "nobody is logged in");
-		if (channel_name_error(user, strlen(user), limits->prefix))
-			return misconfigured(s,
+			return verdict_refuse(
+			    v, HTTP_FORBIDDEN, "nobody is logged in");
+		if (channel_name_error(user, strlen(user), req->limits->prefix))
+			return verdict_misconfigured(v,
 			    "the user's name cannot be part of a channel name");
 	}
 	buf_init(&list, 1 << 20);
@@ -83,50 +60,51 @@ channels_of_location(struct session *s, const struct request *req,
 	else
 		failed =
 		    channel_set_add_list(&s->channels, list.bytes, list.len,
-			limits->prefix, error, sizeof(error)) == -1;
+			req->limits->prefix, error, sizeof(error)) == -1;
 	buf_free(&list);
 	if (failed)
-		return misconfigured(s, "SSE_CHANNELS: %s", error);
-	if (s->channels.n == 0 || s->channels.n > limits->max_channels)
-		return misconfigured(s,
+		return verdict_misconfigured(v, "SSE_CHANNELS: %s", error);
+	if (s->channels.n == 0 || s->channels.n > req->limits->max_channels)
+		return verdict_misconfigured(v,
 		    "SSE_CHANNELS names %zu channels; "
 		    "1 to %zu are possible (--max-channels)",
-		    s->channels.n, limits->max_channels);
-	return HTTP_OK;
+		    s->channels.n, req->limits->max_channels);
+	return 0;
 }
 
 /* Keep of s->channels what the client asks; it may not ask for others. */
-static enum http_status
-narrow(struct session *s, const struct request *req)
+static int
+narrow(struct session *s, const struct request *req, struct verdict *v)
 {
 	struct channel_set kept;
 	size_t i;
 
 	if (req->asked.n == 0)
-		return HTTP_OK;
+		return 0;
 	channel_set_init(&kept);
 	for (i = 0; i < req->asked.n; i++) {
 		const struct channel *c = &req->asked.items[i];
 
 		if (!channel_set_has(&s->channels, c->name, c->len)) {
 			channel_set_free(&kept);
-			return forbid(s,
+			return verdict_refuse(v, HTTP_FORBIDDEN,
 			    "the channel '%.128s' may not be read here",
 			    c->name);
 		}
 		if (channel_set_add(&kept, c->name, c->len) == -1) {
 			channel_set_free(&kept);
-			return forbid(s, "out of memory");
+			return verdict_refuse(
+			    v, HTTP_FORBIDDEN, "out of memory");
 		}
 	}
 	channel_set_free(&s->channels);
 	s->channels = kept;
-	return HTTP_OK;
+	return 0;
 }
 
 /* The channels that the client asks for, as far as SSE_ALLOW goes. */
-static enum http_status
-channels_asked(struct session *s, const struct request *req)
+static int
+channels_asked(struct session *s, const struct request *req, struct verdict *v)
 {
 	const struct channel standard = { (char[]){ DEFAULT_CHANNEL },
 		sizeof(DEFAULT_CHANNEL) - 1 };
@@ -140,125 +118,129 @@ channels_asked(struct session *s, const struct request *req)
 	for (i = 0; i < n; i++) {
 		if (req->allow != NULL &&
 		    !glob_any_matches(req->allow, asked[i].name, asked[i].len))
-			return forbid(s,
+			return verdict_refuse(v, HTTP_FORBIDDEN,
 			    "the channel '%.128s' may not be read here",
 			    asked[i].name);
 		if (channel_set_add(
 			&s->channels, asked[i].name, asked[i].len) == -1)
-			return forbid(s, "out of memory");
+			return verdict_refuse(
+			    v, HTTP_FORBIDDEN, "out of memory");
 	}
-	return HTTP_OK;
+	return 0;
 }
 
-enum http_status
-session_open(struct session *s, const struct request *req,
-    const struct request_limits *limits)
+int
+session_open(struct session *s, const struct request *req, struct verdict *v)
 {
-	enum http_status status;
-
 	memset(s, 0, sizeof(*s));
 	channel_set_init(&s->channels);
-	if (req->role != NULL && strcmp(req->role, "subscribe") != 0)
-		return misconfigured(s,
-		    "SSE_ROLE is '%.40s'; this version knows only 'subscribe'",
-		    req->role);
 	if (req->session_cookie != NULL) {
-		s->needs_record = true;
-		return HTTP_OK;
+		s->needs_grant = true;
+		return 0;
 	}
 	s->is_open = true;
 	if (req->channels == NULL)
-		return channels_asked(s, req);
-	if ((status = channels_of_location(s, req, limits)) != HTTP_OK)
-		return status;
-	return narrow(s, req);
+		return channels_asked(s, req, v);
+	if (channels_of_location(s, req, v) == -1)
+		return -1;
+	return narrow(s, req, v);
 }
 
 /* Leave in s->channels what the location's own list names, too. */
-static enum http_status
+static int
 intersect(struct session *s, const struct request *req,
-    const struct request_limits *limits, const struct channel_set *of_record)
+    const struct channel_set *granted, struct verdict *v)
 {
-	enum http_status status = channels_of_location(s, req, limits);
 	struct channel_set both;
 	size_t i;
+	int failed = 0;
 
-	if (status != HTTP_OK)
-		return status;
+	if (channels_of_location(s, req, v) == -1)
+		return -1;
 	channel_set_init(&both);
-	for (i = 0; i < of_record->n; i++) {
-		const struct channel *c = &of_record->items[i];
+	for (i = 0; i < granted->n; i++) {
+		const struct channel *c = &granted->items[i];
 
 		if (channel_set_has(&s->channels, c->name, c->len) &&
 		    channel_set_add(&both, c->name, c->len) == -1)
-			status = forbid(s, "out of memory");
+			failed =
+			    verdict_refuse(v, HTTP_FORBIDDEN, "out of memory");
 	}
 	channel_set_free(&s->channels);
 	s->channels = both;
-	if (status == HTTP_OK && both.n == 0)
-		status = forbid(s, "the session may read no channel here");
-	return status;
+	if (!failed && both.n == 0)
+		failed = verdict_refuse(
+		    v, HTTP_FORBIDDEN, "the session may read no channel here");
+	return failed;
 }
 
 static void
-forget_record(struct session *s)
+forget_grant(struct session *s)
 {
 	channel_set_free(&s->channels);
-	free(s->record);
+	free(s->grant);
 	free(s->user);
-	s->record = s->user = NULL;
-	s->record_len = 0;
+	s->grant = s->user = NULL;
+	s->grant_len = 0;
 }
 
-enum http_status
-session_apply(struct session *s, const struct request *req,
-    const struct request_limits *limits, const char *record, size_t record_len)
+static int
+keep_grant(
+    struct session *s, const char *grant, size_t grant_len, struct verdict *v)
 {
-	struct channel_set of_record;
-	enum http_status status = HTTP_OK;
-	char error[200];
+	if ((s->grant = malloc(grant_len + 1)) == NULL)
+		return verdict_refuse(v, HTTP_FORBIDDEN, "out of memory");
+	memcpy(s->grant, grant, grant_len);
+	s->grant_len = grant_len;
+	return 0;
+}
 
-	forget_record(s);
-	if (record == NULL)
-		return forbid(s, "the session is unknown, or it is over");
-	channel_set_init(&of_record);
-	if (session_record_parse(record, record_len, limits->prefix, &of_record,
+int
+session_apply(struct session *s, const struct request *req, const char *grant,
+    size_t grant_len, struct verdict *v)
+{
+	struct channel_set granted;
+	char error[200];
+	int failed;
+
+	forget_grant(s);
+	if (grant == NULL)
+		return verdict_refuse(
+		    v, HTTP_FORBIDDEN, "the session is unknown, or it is over");
+	channel_set_init(&granted);
+	if (session_grant_parse(grant, grant_len, req->limits->prefix, &granted,
 		&s->user, error, sizeof(error)) == -1)
-		status = misconfigured(
-		    s, "the session's record cannot be used: %s", error);
-	else if (of_record.n > limits->max_channels)
-		status = misconfigured(s,
+		failed = verdict_misconfigured(
+		    v, "the session's record cannot be used: %s", error);
+	else if (granted.n > req->limits->max_channels)
+		failed = verdict_misconfigured(v,
 		    "the session's record names %zu channels; %zu are possible "
 		    "(--max-channels)",
-		    of_record.n, limits->max_channels);
-	else if ((s->record = malloc(record_len + 1)) == NULL)
-		status = forbid(s, "out of memory");
-	if (status != HTTP_OK) {
-		channel_set_free(&of_record);
-		return status;
+		    granted.n, req->limits->max_channels);
+	else
+		failed = keep_grant(s, grant, grant_len, v);
+	if (failed) {
+		channel_set_free(&granted);
+		return -1;
 	}
-	memcpy(s->record, record, record_len);
-	s->record_len = record_len;
 	if (req->channels != NULL) {
-		status = intersect(s, req, limits, &of_record);
-		channel_set_free(&of_record);
+		failed = intersect(s, req, &granted, v);
+		channel_set_free(&granted);
 	} else {
-		s->channels = of_record;
+		s->channels = granted;
 	}
-	return status == HTTP_OK ? narrow(s, req) : status;
+	return failed ? -1 : narrow(s, req, v);
 }
 
 bool
-session_is_current(
-    const struct session *s, const char *record, size_t record_len)
+session_is_current(const struct session *s, const char *grant, size_t grant_len)
 {
-	return s->record != NULL && record != NULL &&
-	       s->record_len == record_len &&
-	       memcmp(s->record, record, record_len) == 0;
+	return s->grant != NULL && grant != NULL && s->grant_len == grant_len &&
+	       memcmp(s->grant, grant, grant_len) == 0;
 }
 
 void
 session_close(struct session *s)
 {
-	forget_record(s);
+	forget_grant(s);
 }

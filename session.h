@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* Which channels may this request read?  The policy; session_store.h reads the
- * records. */
+ * grants.  Pure. */
 #ifndef SESSION_H
 #define SESSION_H
 
@@ -9,44 +9,42 @@
 
 #include "channel.h"
 #include "request.h"
+#include "verdict.h"
 
 #define SESSION_KEY_SIZE 144 /* prefix, "session:", 64 hex digits, NUL */
 
 struct session {
 	struct channel_set channels; /* what the stream reads */
-	bool is_open;	 /* no session guards the location: CORS may be "*" */
-	char error[256]; /* for the client, if not HTTP_OK */
-	bool is_misconfigured; /* ... and for the administrator's log */
+	bool is_open; /* no session guards the location: CORS may be "*" */
 
 	/* of a location that a session guards */
-	bool needs_record;	    /* session_apply is still to come */
-	char key[SESSION_KEY_SIZE]; /* of the record in Redis; "" for none */
-	char *record;		    /* owned: as it was read, record_len */
-	size_t record_len;	    /* bytes */
+	bool needs_grant;	    /* session_apply is still to come */
+	char key[SESSION_KEY_SIZE]; /* of the grant in Redis; "" for none */
+	char *grant;		    /* owned: as it was read, grant_len */
+	size_t grant_len;	    /* bytes */
 	char *user;		    /* owned; NULL: it names none */
 };
 
 /*
  * Decide by the location's policy (SSE_CHANNELS, SSE_ALLOW) and what the
- * client asks.  Where a session guards the location (s->needs_record) the
- * answer is only whether it may go on to session_store_read.  Returns HTTP_OK,
- * or the status to answer with and a sentence in error.  End with
- * session_close in any case.
+ * client asks.  Where a session guards the location (s->needs_grant) the
+ * answer is only whether it may go on to session_apply.  Returns 0, or -1 with
+ * v filled.  End with session_close in any case.
  */
-enum http_status session_open(struct session *s, const struct request *req,
-    const struct request_limits *limits);
+int session_open(
+    struct session *s, const struct request *req, struct verdict *v);
 
 /*
- * The channels that a session's record names, narrowed by SSE_CHANNELS and by
- * what the client asks; at the start, and when the record has changed.  record
+ * The channels that a session's grant names, narrowed by SSE_CHANNELS and by
+ * what the client asks; at the start, and when the grant has changed.  grant
  * is NULL if there is none.  Returns as session_open.
  */
-enum http_status session_apply(struct session *s, const struct request *req,
-    const struct request_limits *limits, const char *record, size_t record_len);
+int session_apply(struct session *s, const struct request *req,
+    const char *grant, size_t grant_len, struct verdict *v);
 
-/* Is this still the record that the channels came from? */
+/* Is this still the grant that the channels came from? */
 bool session_is_current(
-    const struct session *s, const char *record, size_t record_len);
+    const struct session *s, const char *grant, size_t grant_len);
 
 void session_close(struct session *s);
 

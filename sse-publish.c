@@ -253,7 +253,7 @@ print_help(void)
 	       "Publish an event; its data is DATA, else standard input.\n"
 	       "Prints its id, one for each channel.\n\n");
 	config_print_options(stdout, PROGRAM_SSE_PUBLISH);
-	printf("\nEach option can be set in the environment: "
+	printf("\nAll but --event and --lines can be set in the environment: "
 	       "FCGI_SSE_REDIS=unix:///run/redis.sock.\n");
 }
 

@@ -32,7 +32,6 @@ struct stream {
 	struct client *cl;
 	const struct config *cfg;
 	const struct request *req;
-	const struct request_limits *limits;
 	struct session *session;
 	struct outlet out;
 	struct follower follower;
@@ -94,11 +93,10 @@ come_back_from(struct stream *st, const char *error)
 }
 
 static enum client_result
-refuse(struct stream *st, enum http_status status)
+refuse(struct stream *st, const struct verdict *v)
 {
 	st->is_over = true;
-	reply_put_refusal(
-	    &st->out.small, st->req, st->session, status, st->session->error);
+	reply_put_refusal(&st->out.small, st->req, st->session, v);
 	return outlet_put_answer(&st->out);
 }
 
@@ -127,17 +125,17 @@ apply_grant(struct stream *st)
 	const struct take *t = &st->follower.delivery.taken;
 	const char *name = st->session->user;
 	char user[CHANNEL_LEN_MAX + 1];
-	enum http_status status;
+	struct verdict v = { .status = HTTP_OK };
 
 	snprintf(
 	    user, sizeof(user), "%s", name != NULL ? name : "nobody named");
-	status = session_apply(
-	    st->session, st->req, st->limits, t->session, t->session_len);
-	if (status != HTTP_OK && st->session->is_misconfigured)
-		log_error("%s", st->session->error);
-	if (status != HTTP_OK)
+	if (session_apply(
+		st->session, st->req, t->session, t->session_len, &v) == -1) {
+		if (v.is_misconfigured)
+			log_error("%s", v.sentence);
 		return st->out.is_open ? end_with_session(st, user)
-				       : refuse(st, status);
+				       : refuse(st, &v);
+	}
 	if (st->req->method == METHOD_HEAD) {
 		st->is_over = true;
 		return outlet_put(&st->out, NULL, 0);
@@ -267,12 +265,9 @@ turn(struct stream *st)
 
 enum client_result
 stream_run(struct client *cl, const struct config *cfg,
-    const struct request *req, const struct request_limits *limits,
-    struct session *s)
+    const struct request *req, struct session *s)
 {
-	struct stream st = {
-		.cl = cl, .cfg = cfg, .req = req, .limits = limits, .session = s
-	};
+	struct stream st = { .cl = cl, .cfg = cfg, .req = req, .session = s };
 	int64_t lifetime_ms = (int64_t)cfg->max_lifetime_s * 1000;
 	enum client_result result = CLIENT_OK;
 
@@ -283,7 +278,7 @@ stream_run(struct client *cl, const struct config *cfg,
 	if (reply_put_stream_header(&st.out.header, req, s) == -1 ||
 	    follow_open(&st.follower, cfg, s, &st.out, &req->cursor) == -1)
 		result = come_back_from(&st, "out of memory");
-	if (!s->needs_record)
+	if (!s->needs_grant)
 		log_channels(s);
 	while (result == CLIENT_OK && !st.is_over)
 		result = turn(&st);

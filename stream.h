@@ -22,12 +22,11 @@ bool stream_is_stopping(void);
 
 /*
  * Answer req with a stream of the session's channels, or with what there is to
- * say if Redis is away or the session is over.  s follows the session's record
- * as it changes.  Returns CLIENT_OK if the answer is to be ended
- * properly, CLIENT_GONE if nobody reads it any more.
+ * say if Redis is away or the session is over.  s follows the session's grant
+ * as it changes; it is read by the first take.  Returns CLIENT_OK if the answer
+ * is to be ended properly, CLIENT_GONE if nobody reads it any more.
  */
 enum client_result stream_run(struct client *cl, const struct config *cfg,
-    const struct request *req, const struct request_limits *limits,
-    struct session *s);
+    const struct request *req, struct session *s);
 
 #endif

@@ -189,10 +189,13 @@ def test_empty_or_twice(fcgi_sse, loop, name):
         assert len(new) == 1 and name in new[0], new
 
 
-def test_unknown_role(fcgi_sse, loop):
-    """A role that is none opens no stream."""
-    answer = loop.fetch(fcgi_sse, "all", params={"SSE_ROLE": "nonsense"})
-    assert answer.status >= 400 and not answer.is_event_stream()
+@pytest.mark.parametrize("role", ["publish", "status", "Subscribe", "subscribe ", "nonsense"])
+def test_role_that_is_not_served(fcgi_sse, loop, role):
+    """Another role than "subscribe" opens no stream, and is not said to be open to other origins; the log names it."""
+    answer = loop.fetch(fcgi_sse, "all", params={"SSE_ROLE": role}, headers={"Origin": "https://example.org"})
+    check_refused(answer, 403)
+    assert b"not set up right" in answer.raw and "access-control-allow-origin" not in answer.headers
+    fcgi_sse.ready(lambda: "SSE_ROLE is '%s'" % role in fcgi_sse.stderr(), 2)
 
 
 # ---- methods and CORS

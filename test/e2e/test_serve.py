@@ -317,9 +317,9 @@ def test_without_setsid(serve, folder):
 # ---- what it refuses
 
 @pytest.mark.parametrize("options, sentence", [
-    (["--nonsense"], "--nonsense is no option"),
-    (["nonsense"], "nonsense is no option"),
-    (["--debug=1"], "--debug=1 is no option"),
+    (["--nonsense"], "--nonsense is not an option"),
+    (["nonsense"], "nonsense is not an option"),
+    (["--debug=1"], "--debug=1 is not an option"),
     (["--port"], "--port needs a value"),
     (["--port="], "--port needs a value"),
     (["--port=0"], "--port needs a number from 1 to 65535"),
@@ -327,10 +327,10 @@ def test_without_setsid(serve, folder):
     (["--port=99999999999999999999"], "--port needs a number from 1 to 65535"),
     (["--port", "80a"], "--port needs a number from 1 to 65535"),
     (["--port=0100"], "--port needs a number from 1 to 65535"),
-    (["--address=a b"], "'a b' is no address"),
-    (["--address=\"\n"], "is no address"),
-    (["--session-cookie=a;b"], "'a;b' is no name of a cookie"),
-    (["--session-cookie=a\"b"], "is no name of a cookie"),
+    (["--address=a b"], "'a b' is not an address"),
+    (["--address=\"\n"], "is not an address"),
+    (["--session-cookie=a;b"], "'a;b' is not the name of a cookie"),
+    (["--session-cookie=a\"b"], "is not the name of a cookie"),
     (["--root=/nonexistent"], "there is no folder /nonexistent"),
     (["--root=-"], "there is no folder -"),
     (["--root=" + __file__], "there is no folder " + __file__),

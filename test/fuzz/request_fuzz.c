@@ -4,16 +4,15 @@
  * opened is what the location's policy, read here in a second way, allows.
  * Input: a byte that sets the limit of channels, then variables, each ended by
  * a NUL; the first byte of a variable picks its name, or that it has its own.
- * RECORD is none: it is what Redis has of the session.
+ * GRANT is none: it is what Redis has of the session.
  */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "parse.h"
-#include "redis_conn.h"
 #include "session.h"
-#include "session_record.h"
+#include "session_grant.h"
 
 #define PREFIX "sse:"
 #define VARIABLES_MAX 32
@@ -24,7 +23,7 @@ static const char *const names[] = { "QUERY_STRING=", "QUERY_STRING=channels=",
 	"SSE_CHANNELS=", "SSE_ALLOW=", "REMOTE_USER=", "SSE_USER=",
 	"REQUEST_METHOD=", "HTTP_LAST_EVENT_ID=", "SSE_ROLE=",
 	"SSE_SESSION_COOKIE=", "SSE_ORIGIN=", "HTTP_ACCEPT=", "SSE_",
-	"RECORD={\"channels\":[\"", "RECORD=", "" };
+	"GRANT={\"channels\":[\"", "GRANT=", "" };
 #define NAMES (sizeof(names) / sizeof(names[0]))
 
 static char *
@@ -166,12 +165,14 @@ check_request(const struct request *req, char *const *env, size_t max)
 {
 	int count;
 	const char *method = find(env, "REQUEST_METHOD=", &count);
+	const char *role = find(env, "SSE_ROLE=", &count);
 
 	check_policy_variables(env);
-	assert(req->error[0] == '\0' && !req->is_misconfigured);
 	assert(req->method != METHOD_OTHER);
 	assert((method == NULL || strcmp(method, "GET") == 0) ==
 	       (req->method == METHOD_GET));
+	assert((role == NULL || strcmp(role, "subscribe") == 0) ==
+	       (req->role == ROLE_SUBSCRIBE));
 	check_names(&req->asked, max);
 	assert(req->cursor.number <= UINT64_C(1) << 53);
 }
@@ -211,19 +212,19 @@ check_location(const struct session *s, char *const *env)
 	}
 }
 
-/* Is each channel a JSON string of the record, by one spelling of it? */
+/* Is each channel a JSON string of the grant, by one spelling of it? */
 static void
-check_record(const struct session *s, const char *record)
+check_grant(const struct session *s, const char *grant)
 {
 	struct channel_set named;
 	char error[200], *user;
 	size_t i;
 
-	assert(record != NULL && !s->is_open);
-	assert(session_is_current(s, record, strlen(record)));
+	assert(grant != NULL && !s->is_open);
+	assert(session_is_current(s, grant, strlen(grant)));
 	channel_set_init(&named);
-	assert(session_record_parse(record, strlen(record), PREFIX, &named,
-		   &user, error, sizeof(error)) == 0);
+	assert(session_grant_parse(grant, strlen(grant), PREFIX, &named, &user,
+		   error, sizeof(error)) == 0);
 	for (i = 0; i < s->channels.n; i++)
 		assert(channel_set_has(&named, s->channels.items[i].name,
 		    s->channels.items[i].len));
@@ -236,17 +237,14 @@ check_session(const struct session *s, const struct request *req,
     char *const *env, size_t max)
 {
 	int count;
-	const char *role = find(env, "SSE_ROLE=", &count);
 	const char *channels = find(env, "SSE_CHANNELS=", &count);
 	size_t i;
 
-	assert(role == NULL || strcmp(role, "subscribe") == 0);
-	assert(s->error[0] == '\0' && !s->is_misconfigured);
 	assert(s->channels.n > 0);
 	check_names(&s->channels, max);
 	check_location(s, env);
 	if (find(env, "SSE_SESSION_COOKIE=", &count) != NULL)
-		check_record(s, find(env, "RECORD=", &count));
+		check_grant(s, find(env, "GRANT=", &count));
 	else
 		assert(s->is_open);
 	/* all that was asked for, or 403 */
@@ -260,33 +258,33 @@ check_session(const struct session *s, const struct request *req,
 		       strcmp(s->channels.items[0].name, "sse") == 0);
 }
 
-/* in place of redis_conn.c */
-void
-redis_conn_close(struct redis_conn *c)
+/* Has each refusal a status and a sentence? */
+static void
+check_verdict(const struct verdict *v)
 {
-	assert(c == NULL);
+	assert(v->status >= HTTP_BAD_REQUEST && v->sentence[0] != '\0');
+	assert(!v->is_misconfigured || v->status == HTTP_FORBIDDEN);
 }
 
 static void
-fuzz_session(const struct request *req, char *const *env,
-    const struct request_limits *limits)
+fuzz_session(const struct request *req, char *const *env)
 {
-	enum http_status status;
-	const char *record;
+	struct verdict v = { .status = HTTP_OK };
+	const char *grant;
 	struct session s;
-	int count;
+	int count, failed;
 
-	status = session_open(&s, req, limits);
-	if (status == HTTP_OK && s.needs_record) {
+	failed = session_open(&s, req, &v);
+	if (!failed && s.needs_grant) {
 		assert(s.channels.n == 0 && !s.is_open);
-		record = find(env, "RECORD=", &count);
-		status = session_apply(&s, req, limits, record,
-		    record != NULL ? strlen(record) : 0);
+		grant = find(env, "GRANT=", &count);
+		failed = session_apply(
+		    &s, req, grant, grant != NULL ? strlen(grant) : 0, &v);
 	}
-	if (status == HTTP_OK)
-		check_session(&s, req, env, limits->max_channels);
+	if (failed)
+		check_verdict(&v);
 	else
-		assert(s.error[0] != '\0');
+		check_session(&s, req, env, req->limits->max_channels);
 	session_close(&s);
 }
 
@@ -294,6 +292,7 @@ int
 LLVMFuzzerTestOneInput(const unsigned char *input, size_t size)
 {
 	struct request_limits limits = { PREFIX, 1 };
+	struct verdict v = { .status = HTTP_OK };
 	char *env[VARIABLES_MAX + 1];
 	struct request req;
 	size_t i;
@@ -302,11 +301,11 @@ LLVMFuzzerTestOneInput(const unsigned char *input, size_t size)
 		return 0;
 	limits.max_channels = 1 + input[0] % 8;
 	read_environment(env, (const char *)input + 1, size - 1);
-	if (request_parse(&req, env, &limits) == HTTP_OK) {
+	if (request_parse(&req, env, &limits, &v) == 0) {
 		check_request(&req, env, limits.max_channels);
-		fuzz_session(&req, env, &limits);
+		fuzz_session(&req, env);
 	} else {
-		assert(req.error[0] != '\0');
+		check_verdict(&v);
 	}
 	request_free(&req);
 	for (i = 0; env[i] != NULL; i++)

@@ -148,30 +148,6 @@ printf_long(void **state)
 }
 
 static void
-drop(void **state)
-{
-	/* dropping takes from the front: nothing, a part, all */
-	static const struct {
-		size_t len;
-		const char *want;
-	} table[] = { { 0, "abcdef" }, { 1, "bcdef" }, { 5, "f" }, { 6, "" } };
-	struct buf b;
-	size_t i;
-
-	(void)state;
-	for (i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
-		buf_init(&b, 6);
-		assert_int_equal(buf_puts(&b, "abcdef"), 0);
-		buf_drop(&b, table[i].len);
-		assert_holds(&b, table[i].want);
-		buf_free(&b);
-	}
-	buf_init(&b, 6);
-	buf_drop(&b, 0); /* of one that owns nothing */
-	assert_holds(&b, "");
-}
-
-static void
 reset_and_free(void **state)
 {
 	/* reset keeps the memory, free does not; both keep the limit, and the
@@ -209,7 +185,6 @@ main(void)
 		cmocka_unit_test(sums_do_not_overflow),
 		cmocka_unit_test(grows),
 		cmocka_unit_test(printf_long),
-		cmocka_unit_test(drop),
 		cmocka_unit_test(reset_and_free),
 	};
 

@@ -50,7 +50,7 @@ static const struct number {
 };
 
 static const struct string {
-	const char *name, *variable;
+	const char *name, *variable; /* NULL: it has none */
 	size_t offset;
 	const char *initial, *initial_text;
 	const char *first, *second; /* values that it may have */
@@ -76,8 +76,8 @@ static const struct string {
 	    "a*,b", F },
 	{ "log", "LOG", offsetof(struct config, log), "stderr", "stderr",
 	    "syslog", "/a", F },
-	{ "event", "EVENT", offsetof(struct config, event), NULL, NULL, "a",
-	    "b", P },
+	{ "event", NULL, offsetof(struct config, event), NULL, NULL, "a", "b",
+	    P },
 };
 
 static const struct flag {
@@ -87,7 +87,7 @@ static const struct flag {
 	bool has_variable;
 } flags[] = {
 	{ "debug", "DEBUG", offsetof(struct config, debug), F, true },
-	{ "lines", "LINES", offsetof(struct config, lines), P, true },
+	{ "lines", "LINES", offsetof(struct config, lines), P, false },
 	{ "version", "VERSION", offsetof(struct config, version), F | P,
 	    false },
 	{ "help", "HELP", offsetof(struct config, help), F | P, false },
@@ -249,10 +249,10 @@ check_number(
 }
 
 static void
-number_order(void **state)
+numbers_follow_the_order(void **state)
 {
-	/* each number: its default, from least by its variable to most by its
-	 * flag, which wins; an empty variable is none */
+	/* each number: its default, from its minimum by its variable to its
+	 * maximum by its flag, which wins; an empty variable is none */
 	unsigned programs;
 	size_t i;
 
@@ -261,6 +261,25 @@ number_order(void **state)
 		for (programs = numbers[i].programs; programs != 0;)
 			check_number(next_program(&programs), &numbers[i],
 			    numbers[i].variable);
+}
+
+/* leaves it set */
+static void
+check_string_variable(enum config_program program, const struct string *row)
+{
+	struct started st;
+
+	set_variable(row->variable, "");
+	start(&st, program, NULL);
+	if (st.result != 0 ||
+	    !is_same(string_of(&st, row->offset), row->initial))
+		fail_msg("--%s by an empty variable", row->name);
+	stop(&st);
+	set_variable(row->variable, row->first);
+	start(&st, program, NULL);
+	if (st.result != 0 || !is_same(string_of(&st, row->offset), row->first))
+		fail_msg("--%s from the environment", row->name);
+	stop(&st);
 }
 
 static void
@@ -274,28 +293,20 @@ check_string(enum config_program program, const struct string *row)
 	    !is_same(string_of(&st, row->offset), row->initial))
 		fail_msg("--%s by default", row->name);
 	stop(&st);
-	set_variable(row->variable, "");
-	start(&st, program, NULL);
-	if (st.result != 0 ||
-	    !is_same(string_of(&st, row->offset), row->initial))
-		fail_msg("--%s by an empty variable", row->name);
-	stop(&st);
-	set_variable(row->variable, row->first);
-	start(&st, program, NULL);
-	if (st.result != 0 || !is_same(string_of(&st, row->offset), row->first))
-		fail_msg("--%s from the environment", row->name);
-	stop(&st);
+	if (row->variable != NULL)
+		check_string_variable(program, row);
 	snprintf(flag, sizeof(flag), "--%s=%s", row->name, row->second);
 	start(&st, program, flag);
 	if (st.result != 0 ||
 	    !is_same(string_of(&st, row->offset), row->second))
 		fail_msg("--%s by its flag", row->name);
 	stop(&st);
-	set_variable(row->variable, NULL);
+	if (row->variable != NULL)
+		set_variable(row->variable, NULL);
 }
 
 static void
-string_order(void **state)
+strings_follow_the_order(void **state)
 {
 	/* each string: its default, then its variable, then its flag */
 	unsigned programs;
@@ -308,15 +319,15 @@ string_order(void **state)
 }
 
 static void
-flag_order(void **state)
+flags_follow_the_order(void **state)
 {
-	/* each flag is off; on by its flag, and by its variable unless that is
-	 * 0 or empty; version and help have none */
+	/* each flag is off, unless its variable is 1; empty is not set; the
+	 * flag itself wins; what is of one call only has no variable */
 	static const struct {
 		const char *value;
 		bool want;
 	} table[] = { { NULL, false }, { "", false }, { "0", false },
-		{ "1", true }, { "yes", true } };
+		{ "1", true } };
 	unsigned programs;
 	struct started st;
 	enum config_program program;
@@ -349,7 +360,7 @@ flag_order(void **state)
 }
 
 static void
-modes(void **state)
+mode_is_read_as_octal(void **state)
 {
 	/* the socket's mode is octal: 0660, or the variable, or the flag */
 	static const struct {
@@ -377,26 +388,24 @@ modes(void **state)
 }
 
 static void
-other_programs_variables(void **state)
+others_variables_are_not_read(void **state)
 {
-	/* a variable of an option that a program does not have is not read;
-	 * nor is any variable of another name */
+	/* a variable of an option that a program does not have is not read,
+	 * nor one of a single call's option, nor any of another name */
+	static const char *const names[] = { "PORT", "DEBUG", "SOCKET-MODE",
+		"NONSENSE", "EVENT", "LINES", "VERSION", "HELP" };
 	struct started st;
+	size_t i;
 
 	(void)state;
-	set_variable("PORT", "nonsense");
-	set_variable("SOCKET-MODE", "nonsense");
-	set_variable("NONSENSE", "nonsense");
+	for (i = 0; i < ROWS(names); i++)
+		set_variable(names[i], "nonsense");
 	assert_int_equal(setenv("PREFIX", "nonsense ", 1), 0);
 	start(&st, P, NULL);
 	assert_int_equal(st.result, 0);
 	assert_string_equal(st.cfg.prefix, "sse:");
-	stop(&st);
-	set_variable("PORT", NULL);
-	set_variable("LINES", "1");
-	start(&st, F, NULL);
-	assert_int_equal(st.result, 0);
-	assert_false(st.cfg.lines);
+	assert_null(st.cfg.event);
+	assert_false(st.cfg.lines || st.cfg.version || st.cfg.help);
 	stop(&st);
 	assert_int_equal(unsetenv("PREFIX"), 0);
 }
@@ -412,8 +421,9 @@ check_refused_number(const struct number *row, const char *value)
 
 	snprintf(flag, sizeof(flag), "--%s=%s", row->name, value);
 	start(&st, program, flag);
-	snprintf(want, sizeof(want), "--%s: '%s' is no number from %ju to %ju",
-	    row->name, value, (uintmax_t)row->min, (uintmax_t)row->max);
+	snprintf(want, sizeof(want),
+	    "--%s: '%s' is not a number from %ju to %ju", row->name, value,
+	    (uintmax_t)row->min, (uintmax_t)row->max);
 	assert_int_equal(st.result, -1);
 	assert_string_equal(st.cfg.error, want);
 	stop(&st);
@@ -423,7 +433,7 @@ check_refused_number(const struct number *row, const char *value)
 	set_variable(row->variable, value);
 	start(&st, program, NULL);
 	snprintf(want, sizeof(want),
-	    "FCGI_SSE_%s: '%s' is no number from %ju to %ju", row->variable,
+	    "FCGI_SSE_%s: '%s' is not a number from %ju to %ju", row->variable,
 	    value, (uintmax_t)row->min, (uintmax_t)row->max);
 	assert_int_equal(st.result, -1);
 	assert_string_equal(st.cfg.error, want);
@@ -432,7 +442,7 @@ check_refused_number(const struct number *row, const char *value)
 }
 
 static void
-refused_numbers(void **state)
+bad_number_is_refused(void **state)
 {
 	/* a number out of its range, or none, is refused; the sentence names
 	 * the flag or the variable, the value, and the range */
@@ -454,9 +464,45 @@ refused_numbers(void **state)
 }
 
 static void
-refused_modes(void **state)
+check_refused_flag(const struct flag *row, const char *value)
 {
-	/* what is no octal mode is refused by name */
+	struct started st;
+	char want[200];
+
+	set_variable(row->variable, value);
+	start(&st, row->programs & F ? F : P, NULL);
+	if (row->has_variable) {
+		snprintf(want, sizeof(want),
+		    "FCGI_SSE_%s: '%s' is neither 0 nor 1", row->variable,
+		    value);
+		assert_int_equal(st.result, -1);
+		assert_string_equal(st.cfg.error, want);
+	} else {
+		assert_int_equal(st.result, 0);
+		assert_false(flag_of(&st, row->offset));
+	}
+	stop(&st);
+	set_variable(row->variable, NULL);
+}
+
+static void
+bad_flag_is_refused(void **state)
+{
+	/* a word for a flag is not guessed at: "no" must not switch it on */
+	static const char *const values[] = { "no", "yes", "true", "false",
+		"on", "off", "2", "-1", "01", "00", "1 ", " 0", "10" };
+	size_t i, k;
+
+	(void)state;
+	for (i = 0; i < ROWS(flags); i++)
+		for (k = 0; k < ROWS(values); k++)
+			check_refused_flag(&flags[i], values[k]);
+}
+
+static void
+bad_mode_is_refused(void **state)
+{
+	/* what is not an octal mode is refused by name */
 	static const char *const values[] = { "", "8", "0668", "1000", "0x1",
 		"-1", "u=rw", "0660 ", "777777777777777777777777777" };
 	char flag[60], want[200];
@@ -468,7 +514,7 @@ refused_modes(void **state)
 		snprintf(flag, sizeof(flag), "--socket-mode=%s", values[i]);
 		start(&st, F, flag);
 		snprintf(want, sizeof(want),
-		    "--socket-mode: '%s' is no octal mode such as 0660",
+		    "--socket-mode: '%s' is not an octal mode such as 0660",
 		    values[i]);
 		assert_int_equal(st.result, -1);
 		assert_string_equal(st.cfg.error, want);
@@ -478,12 +524,12 @@ refused_modes(void **state)
 	start(&st, F, NULL);
 	assert_int_equal(st.result, -1);
 	assert_string_equal(st.cfg.error,
-	    "FCGI_SSE_SOCKET_MODE: '0888' is no octal mode such as 0660");
+	    "FCGI_SSE_SOCKET_MODE: '0888' is not an octal mode such as 0660");
 	stop(&st);
 }
 
 static void
-long_values(void **state)
+long_value_is_cut(void **state)
 {
 	/* a value that is too long to repeat is cut */
 	char flag[10000];
@@ -496,53 +542,54 @@ long_values(void **state)
 	start(&st, F, flag);
 	assert_int_equal(st.result, -1);
 	assert_string_equal(st.cfg.error,
-	    "--port: 'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx' is no number "
-	    "from 1 to 65535");
+	    "--port: 'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx' is not a "
+	    "number from 1 to 65535");
 	stop(&st);
 	memcpy(flag, "--yyyyy", 7);
 	start(&st, F, flag);
 	assert_int_equal(st.result, -1);
-	assert_non_null(strstr(st.cfg.error, " is no option"));
+	assert_non_null(strstr(st.cfg.error, " is not an option"));
 	stop(&st);
 }
 
 static void
-refused_command_lines(void **state)
+bad_command_line_is_refused(void **state)
 {
-	/* what is no option of this program is named and refused, wherever it
-	 * stands; so is an option without its value, and a flag with one */
+	/* what is not an option of this program is named and refused,
+	 * wherever it stands; so is an option without its value, and a flag
+	 * with one */
 	static const struct {
 		enum config_program program;
 		const char *args[ARGS_MAX];
 		const char *error; /* its beginning */
 	} table[] = {
-		{ F, { "--nonsense" }, "--nonsense is no option" },
-		{ F, { "--nonsense=1" }, "--nonsense=1 is no option" },
+		{ F, { "--nonsense" }, "--nonsense is not an option" },
+		{ F, { "--nonsense=1" }, "--nonsense=1 is not an option" },
 		{ F, { "--debug", "--nonsense", "--port=1" },
-		    "--nonsense is no option" },
-		{ F, { "-x" }, "-x is no option" },
-		{ F, { "-xyz" }, "-x is no option" },
-		{ F, { "--debug", "-h", "--port=1" }, "-h is no option" },
-		{ F, { "-p1" }, "-p is no option" },
-		{ P, { "all", "-5" }, "-5 is no option" },
+		    "--nonsense is not an option" },
+		{ F, { "-x" }, "-x is not an option" },
+		{ F, { "-xyz" }, "-x is not an option" },
+		{ F, { "--debug", "-h", "--port=1" }, "-h is not an option" },
+		{ F, { "-p1" }, "-p is not an option" },
+		{ P, { "all", "-5" }, "-5 is not an option" },
 		{ F, { "--port" }, "--port needs a value" },
 		{ F, { "--debug", "--port" }, "--port needs a value" },
 		{ F, { "--debug=1" }, "--debug=1 has a value, and needs none" },
 		{ F, { "--help=all" },
 		    "--help=all has a value, and needs none" },
 		/* the beginning of two */
-		{ F, { "--history=1" }, "--history=1 is no option" },
-		{ F, { "--max", "1" }, "--max is no option" },
-		{ F, { "--socket", "/a", "--PORT=1" }, "--PORT=1 is no" },
-		{ F, { "--lines" }, "--lines is no option" },
-		{ P, { "--ev=a" }, "--ev=a is no option" },
+		{ F, { "--history=1" }, "--history=1 is not an option" },
+		{ F, { "--max", "1" }, "--max is not an option" },
+		{ F, { "--socket", "/a", "--PORT=1" }, "--PORT=1 is not" },
+		{ F, { "--lines" }, "--lines is not an option" },
+		{ P, { "--ev=a" }, "--ev=a is not an option" },
 		/* the beginning of one */
-		{ F, { "--event=a" }, "--event-bytes: 'a' is no number" },
-		{ P, { "--port=1" }, "--port=1 is no option" },
-		{ P, { "--debug" }, "--debug is no option" },
+		{ F, { "--event=a" }, "--event-bytes: 'a' is not a number" },
+		{ P, { "--port=1" }, "--port=1 is not an option" },
+		{ P, { "--debug" }, "--debug is not an option" },
 		/* two mistakes: the first is named */
-		{ F, { "--port=x", "--nonsense" }, "--port: 'x' is no" },
-		{ F, { "--nonsense", "--port=x" }, "--nonsense is no" },
+		{ F, { "--port=x", "--nonsense" }, "--port: 'x' is not" },
+		{ F, { "--nonsense", "--port=x" }, "--nonsense is not" },
 	};
 	struct started st;
 	size_t i;
@@ -558,9 +605,9 @@ refused_command_lines(void **state)
 }
 
 static void
-command_lines(void **state)
+command_line_is_read(void **state)
 {
-	/* options may stand behind operands; "--" ends them; the last of two
+	/* options may stand after operands; "--" ends them; the last of two
 	 * wins; operand_index is the first operand */
 	static const struct {
 		const char *args[ARGS_MAX];
@@ -602,7 +649,7 @@ command_lines(void **state)
 }
 
 static void
-no_command_line(void **state)
+environment_is_enough(void **state)
 {
 	/* argc 0: the environment alone, as in CGI */
 	struct config cfg;
@@ -619,7 +666,7 @@ no_command_line(void **state)
 }
 
 static void
-help_before_mistakes(void **state)
+help_comes_before_mistakes(void **state)
 {
 	/* --help and --version do not ask whether the rest makes sense */
 	static const char *const table[] = { "--help", "--version" };
@@ -656,7 +703,7 @@ file_of(const char *content)
 }
 
 static void
-passwords(void **state)
+password_is_chosen(void **state)
 {
 	/* the URL's password, else FCGI_SSE_REDIS_PASSWORD; the first line of
 	 * --redis-password-file before both */
@@ -709,7 +756,7 @@ passwords(void **state)
 }
 
 static void
-password_files(void **state)
+password_file_is_read(void **state)
 {
 	/* config_read leaves the file alone; config_read_password says which
 	 * file it could not read, and why; read twice it is the same */
@@ -749,7 +796,7 @@ password_files(void **state)
 }
 
 static void
-prefixes(void **state)
+prefix_is_checked(void **state)
 {
 	/* one prefix a database, unless it is given: one that pub/sub patterns
 	 * and lists of channels can hold */
@@ -811,17 +858,17 @@ prefixes(void **state)
 
 /* --- help --------------------------------------------------------------- */
 
-/* Does text have a line that begins "  --name" and behind, with this default
- * or none? */
+/* Does text have a line that begins "  --name" and has this character after
+ * it, with this default or none? */
 static bool
-has_line(const char *text, const char *name, char behind, const char *initial)
+has_line(const char *text, const char *name, char after, const char *initial)
 {
 	char begin[100], end[100];
 	const char *line = text, *line_end, *found;
 	size_t begin_len, end_len;
 
 	begin_len =
-	    (size_t)snprintf(begin, sizeof(begin), "  --%s%c", name, behind);
+	    (size_t)snprintf(begin, sizeof(begin), "  --%s%c", name, after);
 	end_len = (size_t)snprintf(
 	    end, sizeof(end), " (default %s)", initial != NULL ? initial : "");
 	for (; *line != '\0'; line = line_end + 1) {
@@ -829,8 +876,8 @@ has_line(const char *text, const char *name, char behind, const char *initial)
 		if (strncmp(line, begin, begin_len) != 0)
 			continue;
 		/* what stands for the value is written in capitals */
-		if (behind == '=' && strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZ",
-					 line[begin_len]) == NULL)
+		if (after == '=' && strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZ",
+					line[begin_len]) == NULL)
 			return false;
 		if (initial != NULL)
 			return (size_t)(line_end - line) > end_len &&
@@ -883,7 +930,7 @@ check_help(enum config_program program)
 }
 
 static void
-help(void **state)
+help_lists_each_option(void **state)
 {
 	/* --help has a line for each option of the program, with its default,
 	 * and for no other */
@@ -900,22 +947,23 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(number_order),
-		TEST(string_order),
-		TEST(flag_order),
-		TEST(modes),
-		TEST(other_programs_variables),
-		TEST(refused_numbers),
-		TEST(refused_modes),
-		TEST(long_values),
-		TEST(refused_command_lines),
-		TEST(command_lines),
-		TEST(no_command_line),
-		TEST(help_before_mistakes),
-		TEST(passwords),
-		TEST(password_files),
-		TEST(prefixes),
-		TEST(help),
+		TEST(numbers_follow_the_order),
+		TEST(strings_follow_the_order),
+		TEST(flags_follow_the_order),
+		TEST(mode_is_read_as_octal),
+		TEST(others_variables_are_not_read),
+		TEST(bad_number_is_refused),
+		TEST(bad_flag_is_refused),
+		TEST(bad_mode_is_refused),
+		TEST(long_value_is_cut),
+		TEST(bad_command_line_is_refused),
+		TEST(command_line_is_read),
+		TEST(environment_is_enough),
+		TEST(help_comes_before_mistakes),
+		TEST(password_is_chosen),
+		TEST(password_file_is_read),
+		TEST(prefix_is_checked),
+		TEST(help_lists_each_option),
 	};
 
 	return cmocka_run_group_tests_name("config", tests, NULL, NULL);

@@ -37,7 +37,7 @@ check_bytes(const char *what, struct buf *b, const char *want)
 }
 
 static void
-cors(void **state)
+cors_lets_listed_origins_read(void **state)
 {
 	/* an open location is everybody's, without cookies; one with a session
 	 * nobody's; an origin of SSE_ORIGIN may with cookies; none is echoed
@@ -96,6 +96,7 @@ cors(void **state)
 		{ "an injection", &open_session, "https://a",
 		    "https://a\r\nSet-Cookie: x", CORS_NOBODY },
 	};
+	const struct verdict no = { HTTP_FORBIDDEN, false, "no" };
 	struct request req = { .method = METHOD_GET };
 	char want[500];
 	struct buf b;
@@ -114,9 +115,8 @@ cors(void **state)
 
 		/* a refusal is read like a stream, or not at all */
 		buf_init(&b, ROOMY);
-		assert_int_equal(reply_put_refusal(&b, &req, table[i].s,
-				     HTTP_FORBIDDEN, "no"),
-		    0);
+		assert_int_equal(
+		    reply_put_refusal(&b, &req, table[i].s, &no), 0);
 		snprintf(want, sizeof(want),
 		    "Status: 403 Forbidden\r\n%s" TEXT_HEADER "\r\nno\n",
 		    table[i].want);
@@ -125,34 +125,37 @@ cors(void **state)
 }
 
 static void
-refusals(void **state)
+refusal_says_why(void **state)
 {
 	/* a refusal is its status and a sentence of plain text that nobody
-	 * keeps or sniffs; 405 says what is allowed; HEAD has no body */
+	 * keeps or sniffs; 405 says what is allowed; HEAD has no body; what
+	 * the administrator did wrong is not a stranger's to read */
 	static const struct {
-		enum http_status status;
 		enum http_method method;
+		struct verdict v;
 		const char *want;
 	} table[] = {
-		{ HTTP_BAD_REQUEST, METHOD_GET,
+		{ METHOD_GET, { HTTP_BAD_REQUEST, false, "why" },
 		    "Status: 400 Bad Request\r\n" TEXT_HEADER "\r\nwhy\n" },
-		{ HTTP_FORBIDDEN, METHOD_GET,
+		{ METHOD_GET, { HTTP_FORBIDDEN, false, "why" },
 		    "Status: 403 Forbidden\r\n" TEXT_HEADER "\r\nwhy\n" },
-		{ HTTP_FORBIDDEN, METHOD_HEAD,
+		{ METHOD_HEAD, { HTTP_FORBIDDEN, false, "why" },
 		    "Status: 403 Forbidden\r\n" TEXT_HEADER "\r\n" },
-		{ HTTP_FORBIDDEN, METHOD_OPTIONS,
+		{ METHOD_OPTIONS, { HTTP_FORBIDDEN, false, "why" },
 		    "Status: 403 Forbidden\r\n" TEXT_HEADER "\r\nwhy\n" },
-		{ HTTP_METHOD_NOT_ALLOWED, METHOD_OTHER,
+		{ METHOD_GET, { HTTP_FORBIDDEN, true, "why" },
+		    "Status: 403 Forbidden\r\n" TEXT_HEADER
+		    "\r\nthis location is not set up right; the server's log "
+		    "says why\n" },
+		{ METHOD_OTHER, { HTTP_METHOD_NOT_ALLOWED, false, "why" },
 		    "Status: 405 Method Not Allowed\r\n"
 		    "Allow: GET, HEAD, OPTIONS\r\n" TEXT_HEADER "\r\nwhy\n" },
-		{ HTTP_CONTENT_TOO_LARGE, METHOD_GET,
+		{ METHOD_GET, { HTTP_CONTENT_TOO_LARGE, false, "why" },
 		    "Status: 413 Content Too Large\r\n" TEXT_HEADER
 		    "\r\nwhy\n" },
-		{ HTTP_URI_TOO_LONG, METHOD_GET,
+		{ METHOD_GET, { HTTP_URI_TOO_LONG, false, "why" },
 		    "Status: 414 URI Too Long\r\n" TEXT_HEADER "\r\nwhy\n" },
-		{ HTTP_NOT_IMPLEMENTED, METHOD_GET,
-		    "Status: 501 Not Implemented\r\n" TEXT_HEADER "\r\nwhy\n" },
-		{ HTTP_UNAVAILABLE, METHOD_GET,
+		{ METHOD_GET, { HTTP_UNAVAILABLE, false, "why" },
 		    "Status: 503 Service Unavailable\r\n" TEXT_HEADER
 		    "\r\nwhy\n" },
 	};
@@ -165,14 +168,13 @@ refusals(void **state)
 		req.method = table[i].method;
 		buf_init(&b, ROOMY);
 		assert_int_equal(
-		    reply_put_refusal(&b, &req, NULL, table[i].status, "why"),
-		    0);
+		    reply_put_refusal(&b, &req, NULL, &table[i].v), 0);
 		check_bytes("refusal", &b, table[i].want);
 	}
 }
 
 static void
-come_back(void **state)
+come_back_says_when(void **state)
 {
 	/* an EventSource gets 200, when to come back, and a comment, as it
 	 * would give up at any other status; others 503 with whole seconds,
@@ -218,7 +220,7 @@ come_back(void **state)
 }
 
 static void
-options(void **state)
+preflight_says_what_is_allowed(void **state)
 {
 	/* a preflight learns which methods and headers a page may use, and, by
 	 * the same rules as a stream, whether at all */
@@ -254,7 +256,9 @@ options(void **state)
 static int
 put_refusal(struct buf *b, const struct request *req, const struct session *s)
 {
-	return reply_put_refusal(b, req, s, HTTP_METHOD_NOT_ALLOWED, "why");
+	const struct verdict no = { HTTP_METHOD_NOT_ALLOWED, false, "why" };
+
+	return reply_put_refusal(b, req, s, &no);
 }
 
 static int
@@ -264,7 +268,7 @@ put_come_back(struct buf *b, const struct request *req, const struct session *s)
 }
 
 static void
-full_buffers(void **state)
+full_buffer_is_told(void **state)
 {
 	/* an answer that does not fit is said to be none, wherever it ends */
 	static int (*const put[])(struct buf * b, const struct request *req,
@@ -300,11 +304,11 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(cors),
-		cmocka_unit_test(refusals),
-		cmocka_unit_test(come_back),
-		cmocka_unit_test(options),
-		cmocka_unit_test(full_buffers),
+		cmocka_unit_test(cors_lets_listed_origins_read),
+		cmocka_unit_test(refusal_says_why),
+		cmocka_unit_test(come_back_says_when),
+		cmocka_unit_test(preflight_says_what_is_allowed),
+		cmocka_unit_test(full_buffer_is_told),
 	};
 
 	return cmocka_run_group_tests_name("reply", tests, NULL, NULL);

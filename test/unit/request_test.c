@@ -13,6 +13,7 @@ static const struct request_limits limits = { "sse:", 4 };
 
 struct parsed {
 	struct request req;
+	struct verdict v;
 	char *env[ENV_MAX + 1];
 };
 
@@ -20,11 +21,16 @@ static enum http_status
 parse(struct parsed *p, const char *const env[ENV_MAX])
 {
 	size_t n;
+	int result;
 
 	memset(p, 0, sizeof(*p));
 	for (n = 0; n < ENV_MAX && env[n] != NULL; n++)
 		assert_non_null(p->env[n] = strdup(env[n]));
-	return request_parse(&p->req, p->env, &limits);
+	p->v.status = HTTP_OK;
+	result = request_parse(&p->req, p->env, &limits, &p->v);
+	assert_int_equal(result, p->v.status == HTTP_OK ? 0 : -1);
+	assert_ptr_equal(p->req.limits, &limits);
+	return p->v.status;
 }
 
 /* one query, with a header Last-Event-ID unless it is NULL */
@@ -55,7 +61,7 @@ done(struct parsed *p)
 }
 
 static void
-methods(void **state)
+methods_are_known_by_name(void **state)
 {
 	/* GET, HEAD and OPTIONS, in capitals; any other is 405; none is GET */
 	static const struct {
@@ -82,15 +88,15 @@ methods(void **state)
 	(void)state;
 	for (i = 0; i < ROWS(table); i++) {
 		if (parse(&p, table[i].env) != table[i].want ||
-		    p.req.method != table[i].method || p.req.is_misconfigured ||
-		    (table[i].want == HTTP_OK) != (p.req.error[0] == '\0'))
-			fail_msg("%s: %s", table[i].env[0], p.req.error);
+		    p.req.method != table[i].method || p.v.is_misconfigured ||
+		    (table[i].want == HTTP_OK) != (p.v.sentence[0] == '\0'))
+			fail_msg("%s: %s", table[i].env[0], p.v.sentence);
 		done(&p);
 	}
 }
 
 static void
-variables(void **state)
+variables_go_by_their_whole_name(void **state)
 {
 	/* each variable is found by its whole name; one that is not set is
 	 * NULL; what a client sends (HTTP_*) is never policy */
@@ -107,7 +113,7 @@ variables(void **state)
 
 	(void)state;
 	assert_int_equal(parse(&p, all), HTTP_OK);
-	assert_string_equal(p.req.role, "subscribe");
+	assert_string_equal(p.req.role_name, "subscribe");
 	assert_string_equal(p.req.channels, "a,b");
 	assert_string_equal(p.req.session_cookie, "sid");
 	assert_string_equal(p.req.allow, "x*");
@@ -122,7 +128,7 @@ variables(void **state)
 	assert_string_equal(p.req.origin, "https://o");
 	assert_string_equal(p.req.remote_address, "192.0.2.1");
 	assert_string_equal(p.req.remote_user, "");
-	assert_null(p.req.role);
+	assert_null(p.req.role_name);
 	assert_null(p.req.channels);
 	assert_null(p.req.session_cookie);
 	assert_null(p.req.allow);
@@ -131,7 +137,7 @@ variables(void **state)
 	done(&p);
 
 	assert_int_equal(parse(&p, strange), HTTP_OK);
-	assert_null(p.req.role);
+	assert_null(p.req.role_name);
 	assert_null(p.req.channels);
 	assert_null(p.req.allow);
 	assert_null(p.req.remote_user);
@@ -139,7 +145,39 @@ variables(void **state)
 }
 
 static void
-policy_variables(void **state)
+roles_are_told_apart(void **state)
+{
+	/* a role goes by its whole name; none is to subscribe, and one that
+	 * is not known is not taken for another */
+	static const struct {
+		const char *env[ENV_MAX];
+		enum role want;
+	} table[] = {
+		{ { NULL }, ROLE_SUBSCRIBE },
+		{ { "SSE_ROLE=subscribe" }, ROLE_SUBSCRIBE },
+		{ { "SSE_ROLE=publish" }, ROLE_PUBLISH },
+		{ { "SSE_ROLE=status" }, ROLE_STATUS },
+		{ { "SSE_ROLE=Subscribe" }, ROLE_UNKNOWN },
+		{ { "SSE_ROLE=subscribe " }, ROLE_UNKNOWN },
+		{ { "SSE_ROLE=subscriber" }, ROLE_UNKNOWN },
+		{ { "SSE_ROLE=sub" }, ROLE_UNKNOWN },
+		{ { "SSE_ROLE=nonsense" }, ROLE_UNKNOWN },
+		{ { "HTTP_SSE_ROLE=publish" }, ROLE_SUBSCRIBE },
+	};
+	struct parsed p;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ROWS(table); i++) {
+		assert_int_equal(parse(&p, table[i].env), HTTP_OK);
+		if (p.req.role != table[i].want)
+			fail_msg("%s: %d", table[i].env[0], (int)p.req.role);
+		done(&p);
+	}
+}
+
+static void
+doubtful_policy_is_refused(void **state)
 {
 	/* a SSE_* that is empty or stands twice, or a doubled REMOTE_USER that
 	 * the policy asks for, is 403, and the administrator's mistake; it
@@ -194,16 +232,16 @@ policy_variables(void **state)
 	for (i = 0; i < ROWS(table); i++) {
 		want = table[i].error != NULL ? HTTP_FORBIDDEN : HTTP_OK;
 		if (parse(&p, table[i].env) != want ||
-		    p.req.is_misconfigured != (want == HTTP_FORBIDDEN))
-			fail_msg("row %zu: %s", i, p.req.error);
+		    p.v.is_misconfigured != (want == HTTP_FORBIDDEN))
+			fail_msg("row %zu: %s", i, p.v.sentence);
 		assert_string_equal(
-		    p.req.error, table[i].error != NULL ? table[i].error : "");
+		    p.v.sentence, table[i].error != NULL ? table[i].error : "");
 		done(&p);
 	}
 }
 
 static void
-accepts(void **state)
+accept_names_event_stream(void **state)
 {
 	/* EventSource names text/event-stream; what names it not is no
 	 * EventSource */
@@ -232,7 +270,7 @@ accepts(void **state)
 }
 
 static void
-channels(void **state)
+channels_are_joined(void **state)
 {
 	/* channels= may be repeated and escaped; the names are the union, in
 	 * order, each once */
@@ -270,7 +308,7 @@ channels(void **state)
 	(void)state;
 	for (i = 0; i < ROWS(table); i++) {
 		if (parse_query(&p, table[i].query, NULL) != HTTP_OK)
-			fail_msg("<%s>: %s", table[i].query, p.req.error);
+			fail_msg("<%s>: %s", table[i].query, p.v.sentence);
 		at = 0;
 		got[0] = '\0';
 		for (k = 0; k < p.req.asked.n; k++)
@@ -283,7 +321,7 @@ channels(void **state)
 }
 
 static void
-refused_queries(void **state)
+bad_query_is_refused(void **state)
 {
 	/* a query that cannot be read, or asks for too much, is refused with a
 	 * sentence; it is the client's mistake, not the administrator's */
@@ -332,20 +370,21 @@ refused_queries(void **state)
 	(void)state;
 	for (i = 0; i < ROWS(table); i++) {
 		if (parse_query(&p, table[i].query, NULL) != table[i].want ||
-		    strstr(p.req.error, table[i].error) == NULL ||
-		    p.req.is_misconfigured)
-			fail_msg("<%s>: %s", table[i].query, p.req.error);
+		    strstr(p.v.sentence, table[i].error) == NULL ||
+		    p.v.is_misconfigured)
+			fail_msg("<%s>: %s", table[i].query, p.v.sentence);
 		done(&p);
 	}
 }
 
 static void
-long_queries(void **state)
+long_query_is_refused(void **state)
 {
 	/* QUERY_LEN_MAX bytes are read, one more is 414; 64 names of 128 bytes,
 	 * all escaped, fit; a name of 129 bytes is 400 */
 	static const struct request_limits many = { "sse:", 64 };
 	char *env[2] = { malloc(QUERY_LEN_MAX + 100), NULL };
+	struct verdict v = { .status = HTTP_OK };
 	struct request req;
 	char *query, *at;
 	int i, k;
@@ -356,11 +395,12 @@ long_queries(void **state)
 	    env[0] + snprintf(env[0], QUERY_LEN_MAX, "QUERY_STRING=channels=");
 	memset(at, ',', QUERY_LEN_MAX);
 	at[QUERY_LEN_MAX - 9] = '\0';
-	assert_int_equal(request_parse(&req, env, &many), HTTP_OK);
+	assert_int_equal(request_parse(&req, env, &many, &v), 0);
 	request_free(&req);
 	memcpy(at + QUERY_LEN_MAX - 9, ",", 2);
-	assert_int_equal(request_parse(&req, env, &many), HTTP_URI_TOO_LONG);
-	assert_non_null(strstr(req.error, "longer than 32768 bytes"));
+	assert_int_equal(request_parse(&req, env, &many, &v), -1);
+	assert_int_equal(v.status, HTTP_URI_TOO_LONG);
+	assert_non_null(strstr(v.sentence, "longer than 32768 bytes"));
 	request_free(&req);
 
 	for (i = 0; i < 64; i++) {
@@ -369,20 +409,21 @@ long_queries(void **state)
 			at += snprintf(at, 10, "%%%02X", 'a' + i / 26);
 		at += snprintf(at, 10, "%%2C");
 	}
-	assert_int_equal(request_parse(&req, env, &many), HTTP_OK);
+	assert_int_equal(request_parse(&req, env, &many, &v), 0);
 	assert_int_equal(req.asked.n, 64);
 	assert_int_equal(req.asked.items[63].len, 128);
 	request_free(&req);
 
 	snprintf(query, 200, "%0129d", 0);
-	assert_int_equal(request_parse(&req, env, &many), HTTP_BAD_REQUEST);
-	assert_non_null(strstr(req.error, "is longer than 128 bytes"));
+	assert_int_equal(request_parse(&req, env, &many, &v), -1);
+	assert_int_equal(v.status, HTTP_BAD_REQUEST);
+	assert_non_null(strstr(v.sentence, "is longer than 128 bytes"));
 	request_free(&req);
 	free(env[0]);
 }
 
 static void
-cursors(void **state)
+first_cursor_counts(void **state)
 {
 	/* the header Last-Event-ID; else the first of its stand-ins in the
 	 * query that is not empty; else where last or since begin */
@@ -473,7 +514,7 @@ cursors(void **state)
 }
 
 static void
-heartbeats(void **state)
+heartbeat_event_is_asked_for(void **state)
 {
 	/* heartbeat=event asks for heartbeats that page code can hear */
 	static const struct {
@@ -504,15 +545,16 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(methods),
-		cmocka_unit_test(variables),
-		cmocka_unit_test(policy_variables),
-		cmocka_unit_test(accepts),
-		cmocka_unit_test(channels),
-		cmocka_unit_test(refused_queries),
-		cmocka_unit_test(long_queries),
-		cmocka_unit_test(cursors),
-		cmocka_unit_test(heartbeats),
+		cmocka_unit_test(methods_are_known_by_name),
+		cmocka_unit_test(variables_go_by_their_whole_name),
+		cmocka_unit_test(roles_are_told_apart),
+		cmocka_unit_test(doubtful_policy_is_refused),
+		cmocka_unit_test(accept_names_event_stream),
+		cmocka_unit_test(channels_are_joined),
+		cmocka_unit_test(bad_query_is_refused),
+		cmocka_unit_test(long_query_is_refused),
+		cmocka_unit_test(first_cursor_counts),
+		cmocka_unit_test(heartbeat_event_is_asked_for),
 	};
 
 	return cmocka_run_group_tests_name("request", tests, NULL, NULL);

@@ -15,7 +15,7 @@ static const struct request_limits limits = { "sse:", 3 };
 struct row {
 	const char *what;
 	/* the location */
-	const char *channels, *allow, *role, *cookie;
+	const char *channels, *allow, *cookie;
 	/* the client */
 	const char *user, *sse_user, *asked;
 	/* what comes of it: the channels, comma-separated; or NULL: 403, and
@@ -30,10 +30,10 @@ describe(struct request *req, const struct row *row)
 	char error[200];
 
 	memset(req, 0, sizeof(*req));
+	req->limits = &limits;
 	channel_set_init(&req->asked);
 	req->channels = row->channels;
 	req->allow = row->allow;
-	req->role = row->role;
 	req->session_cookie = row->cookie;
 	req->remote_user = row->user;
 	req->sse_user = row->sse_user;
@@ -58,27 +58,27 @@ join(const struct channel_set *set, char *out, size_t size)
 static void
 check(const struct row *rows, size_t n)
 {
-	enum http_status status;
 	struct request req;
 	struct session s;
+	struct verdict v;
 	char got[600];
 	size_t i;
 
 	for (i = 0; i < n; i++) {
 		describe(&req, &rows[i]);
-		status = session_open(&s, &req, &limits);
+		v = (struct verdict){ .status = HTTP_OK };
+		if (session_open(&s, &req, &v) !=
+		    (rows[i].want != NULL ? 0 : -1))
+			fail_msg("%s: %s", rows[i].what, v.sentence);
 		if (rows[i].want != NULL) {
 			join(&s.channels, got, sizeof(got));
-			if (status != HTTP_OK ||
-			    strcmp(got, rows[i].want) != 0 || !s.is_open ||
-			    s.is_misconfigured || s.error[0] != '\0')
-				fail_msg("%s: %d <%s> %s", rows[i].what,
-				    (int)status, got, s.error);
-		} else if (status != HTTP_FORBIDDEN ||
-			   strstr(s.error, rows[i].error) == NULL ||
-			   s.is_misconfigured != rows[i].is_misconfigured) {
-			fail_msg(
-			    "%s: %d %s", rows[i].what, (int)status, s.error);
+			if (strcmp(got, rows[i].want) != 0 || !s.is_open)
+				fail_msg("%s: <%s>", rows[i].what, got);
+		} else if (v.status != HTTP_FORBIDDEN ||
+			   strstr(v.sentence, rows[i].error) == NULL ||
+			   v.is_misconfigured != rows[i].is_misconfigured) {
+			fail_msg("%s: %d %s", rows[i].what, (int)v.status,
+			    v.sentence);
 		}
 		session_close(&s);
 		channel_set_free(&req.asked);
@@ -86,7 +86,7 @@ check(const struct row *rows, size_t n)
 }
 
 static void
-channels_of_the_location(void **state)
+location_names_its_channels(void **state)
 {
 	/* SSE_CHANNELS decides; the client may narrow it, never widen */
 	static const struct row table[] = {
@@ -124,7 +124,7 @@ channels_of_the_location(void **state)
 }
 
 static void
-bad_channels_of_the_location(void **state)
+bad_sse_channels_open_nothing(void **state)
 {
 	/* a SSE_CHANNELS that cannot be meant so is 403, the administrator's
 	 * mistake, also if the client asks for a good part of it */
@@ -164,7 +164,7 @@ bad_channels_of_the_location(void **state)
 }
 
 static void
-users(void **state)
+mark_stands_for_the_user(void **state)
 {
 	/* %u is SSE_USER, which only the web server can set, else REMOTE_USER */
 	static const struct row table[] = {
@@ -205,7 +205,7 @@ users(void **state)
 }
 
 static void
-bad_users(void **state)
+bad_user_opens_nothing(void **state)
 {
 	/* a %u without a user, or of one who is no valid piece of a name, is
 	 * 403, also for the channels without %u */
@@ -248,7 +248,7 @@ bad_users(void **state)
 		    .error = "prefix", .is_misconfigured = true },
 		{ "too long together", .channels = "a%u", .user = X128,
 		    .error = "longer", .is_misconfigured = true },
-		{ "a good REMOTE_USER behind a bad SSE_USER", .channels = "%u",
+		{ "a good REMOTE_USER after a bad SSE_USER", .channels = "%u",
 		    .user = "bob", .sse_user = "a,b", .error = "cannot be part",
 		    .is_misconfigured = true },
 	};
@@ -258,7 +258,7 @@ bad_users(void **state)
 }
 
 static void
-allowed(void **state)
+sse_allow_lets_pass(void **state)
 {
 	/* without SSE_CHANNELS a client asks for what SSE_ALLOW's patterns
 	 * match, each channel of it; for "sse" if it asks for nothing */
@@ -301,60 +301,20 @@ allowed(void **state)
 	check(table, ROWS(table));
 }
 
-static void
-roles(void **state)
-{
-	/* a role that this version does not know opens nothing */
-	static const struct row table[] = {
-		{ "subscribe", .role = "subscribe", .allow = "a", .asked = "a",
-		    .want = "a" },
-		{ "publish", .role = "publish", .allow = "a", .asked = "a",
-		    .error = "SSE_ROLE is 'publish'",
-		    .is_misconfigured = true },
-		{ "status", .role = "status", .error = "SSE_ROLE is 'status'",
-		    .is_misconfigured = true },
-		{ "another", .role = "Subscribe", .asked = "a",
-		    .error = "SSE_ROLE is 'Subscribe'",
-		    .is_misconfigured = true },
-		{ "with a blank", .role = "subscribe ",
-		    .error = "SSE_ROLE is 'subscribe '",
-		    .is_misconfigured = true },
-	};
-
-	(void)state;
-	check(table, ROWS(table));
-}
-
-static void
-unknown_role_is_not_open(void **state)
-{
-	/* what is refused for its role is not said to be open: CORS would be
-	 * "*" */
-	static const struct row row = { "a role", .role = "publish" };
-	struct request req;
-	struct session s;
-
-	(void)state;
-	describe(&req, &row);
-	assert_int_equal(session_open(&s, &req, &limits), HTTP_FORBIDDEN);
-	assert_false(s.is_open);
-	session_close(&s);
-}
-
 /* --- a location that a session guards ----------------------------------- */
 
-struct record_row {
-	const char *what, *record; /* NULL: there is none */
+struct grant_row {
+	const char *what, *grant; /* NULL: there is none */
 	const char *channels, *user, *asked;
 	const char *want, *error; /* as in struct row */
 	bool is_misconfigured;
 };
 
 static void
-guarded(void **state)
+guarded_location_needs_a_grant(void **state)
 {
 	/* where a session guards, nothing is open, and nothing may be read
-	 * before its record is there, whatever SSE_ALLOW says */
+	 * before its grant is there, whatever SSE_ALLOW says */
 	static const struct row table[] = {
 		{ "alone", .cookie = "sid", .asked = "a" },
 		{ "with channels", .cookie = "sid", .channels = "a" },
@@ -365,18 +325,19 @@ guarded(void **state)
 	};
 	struct request req;
 	struct session s;
+	struct verdict v;
 	size_t i;
 
 	(void)state;
 	for (i = 0; i < ROWS(table); i++) {
 		describe(&req, &table[i]);
-		assert_int_equal(session_open(&s, &req, &limits), HTTP_OK);
-		assert_true(s.needs_record);
+		assert_int_equal(session_open(&s, &req, &v), 0);
+		assert_true(s.needs_grant);
 		assert_false(s.is_open);
 		assert_int_equal(s.channels.n, 0);
 		assert_false(session_is_current(&s, "", 0));
-		assert_int_equal(
-		    session_apply(&s, &req, &limits, NULL, 0), HTTP_FORBIDDEN);
+		assert_int_equal(session_apply(&s, &req, NULL, 0, &v), -1);
+		assert_int_equal(v.status, HTTP_FORBIDDEN);
 		assert_false(s.is_open);
 		assert_int_equal(s.channels.n, 0);
 		session_close(&s);
@@ -385,7 +346,7 @@ guarded(void **state)
 }
 
 static void
-describe_guarded(struct request *req, const struct record_row *row)
+describe_guarded(struct request *req, const struct grant_row *row)
 {
 	const struct row location = { row->what, .cookie = "sid",
 		.channels = row->channels, .user = row->user,
@@ -395,11 +356,11 @@ describe_guarded(struct request *req, const struct record_row *row)
 }
 
 static void
-records(void **state)
+grant_names_the_channels(void **state)
 {
-	/* a session may read what its record names, SSE_CHANNELS names too,
-	 * and the client asks; a record that is doubtful opens nothing */
-	static const struct record_row table[] = {
+	/* a session may read what its grant names, SSE_CHANNELS names too,
+	 * and the client asks; a grant that is doubtful opens nothing */
+	static const struct grant_row table[] = {
 		{ "all of it", "{\"user\":\"ann\",\"channels\":[\"a\",\"b\"]}",
 		    .want = "a,b" },
 		{ "no user", "{\"channels\":[\"a\"]}", .want = "a" },
@@ -413,7 +374,7 @@ records(void **state)
 		    .channels = "d,c,b", .want = "b,c" },
 		{ "asked of the intersection", "{\"channels\":[\"a\",\"b\"]}",
 		    .channels = "b,c", .asked = "b", .want = "b" },
-		{ "asked of the record alone", "{\"channels\":[\"a\",\"b\"]}",
+		{ "asked of the grant alone", "{\"channels\":[\"a\",\"b\"]}",
 		    .channels = "b,c", .asked = "a",
 		    .error = "'a' may not be read here" },
 		{ "asked of the location alone", "{\"channels\":[\"a\",\"b\"]}",
@@ -433,12 +394,12 @@ records(void **state)
 		{ "too many", "{\"channels\":[\"a\",\"b\",\"c\",\"d\"]}",
 		    .error = "names 4 channels; 3 are possible",
 		    .is_misconfigured = true },
-		{ "no record", NULL, .error = "unknown, or it is over" },
+		{ "no grant", NULL, .error = "unknown, or it is over" },
 		{ "empty", "", .error = "cannot be used",
 		    .is_misconfigured = true },
-		{ "no JSON", "a,b", .error = "cannot be used: it is no JSON",
+		{ "no JSON", "a,b", .error = "cannot be used: it is not a JSON",
 		    .is_misconfigured = true },
-		{ "a list", "[\"a\"]", .error = "it is no JSON object",
+		{ "a list", "[\"a\"]", .error = "it is not a JSON object",
 		    .is_misconfigured = true },
 		{ "no channels", "{\"user\":\"ann\"}",
 		    .error = "it names no channels", .is_misconfigured = true },
@@ -450,28 +411,31 @@ records(void **state)
 		{ "one of the prefix", "{\"channels\":[\"sse:event:a\"]}",
 		    .error = "prefix", .is_misconfigured = true },
 		{ "no string", "{\"channels\":[\"a\",7]}",
-		    .error = "is no string", .is_misconfigured = true },
+		    .error = "is not a string", .is_misconfigured = true },
 	};
-	enum http_status status;
 	struct request req;
 	struct session s;
+	struct verdict v;
 	char got[100];
 	size_t i;
 
 	(void)state;
 	for (i = 0; i < ROWS(table); i++) {
 		describe_guarded(&req, &table[i]);
-		assert_int_equal(session_open(&s, &req, &limits), HTTP_OK);
-		status = session_apply(&s, &req, &limits, table[i].record,
-		    table[i].record != NULL ? strlen(table[i].record) : 0);
+		assert_int_equal(session_open(&s, &req, &v), 0);
+		v = (struct verdict){ .status = HTTP_OK };
+		if (session_apply(&s, &req, table[i].grant,
+			table[i].grant != NULL ? strlen(table[i].grant) : 0,
+			&v) != (table[i].want != NULL ? 0 : -1))
+			fail_msg("%s: %s", table[i].what, v.sentence);
 		join(&s.channels, got, sizeof(got));
 		if (table[i].want != NULL
-			? status != HTTP_OK || strcmp(got, table[i].want) != 0
-			: status != HTTP_FORBIDDEN ||
-			      strstr(s.error, table[i].error) == NULL ||
-			      s.is_misconfigured != table[i].is_misconfigured)
-			fail_msg("%s: %d <%s> %s", table[i].what, (int)status,
-			    got, s.error);
+			? strcmp(got, table[i].want) != 0
+			: v.status != HTTP_FORBIDDEN ||
+			      strstr(v.sentence, table[i].error) == NULL ||
+			      v.is_misconfigured != table[i].is_misconfigured)
+			fail_msg("%s: %d <%s> %s", table[i].what, (int)v.status,
+			    got, v.sentence);
 		assert_false(s.is_open);
 		session_close(&s);
 		channel_set_free(&req.asked);
@@ -479,24 +443,25 @@ records(void **state)
 }
 
 static void
-changed_records(void **state)
+changed_grant_replaces_all(void **state)
 {
-	/* a record is the same only byte for byte; another one replaces all
+	/* a grant is the same only byte for byte; another one replaces all
 	 * that the first gave, and none leaves nothing */
 	static const char first[] =
 	    "{\"user\":\"ann\",\"channels\":[\"a\",\"b\"]}";
 	static const char second[] = "{\"channels\":[\"c\"]}";
-	static const struct record_row row = { .what = "a session" };
+	static const struct grant_row row = { .what = "a session" };
 	struct request req;
 	struct session s;
+	struct verdict v;
 	char copy[sizeof(first)];
 
 	(void)state;
 	describe_guarded(&req, &row);
-	assert_int_equal(session_open(&s, &req, &limits), HTTP_OK);
+	assert_int_equal(session_open(&s, &req, &v), 0);
 	memcpy(copy, first, sizeof(first));
 	assert_int_equal(
-	    session_apply(&s, &req, &limits, copy, sizeof(copy) - 1), HTTP_OK);
+	    session_apply(&s, &req, copy, sizeof(copy) - 1, &v), 0);
 	memset(copy, 'x', sizeof(copy)); /* the session has its own */
 	assert_string_equal(s.user, "ann");
 	assert_int_equal(s.channels.n, 2);
@@ -508,16 +473,15 @@ changed_records(void **state)
 	assert_false(session_is_current(&s, NULL, 0));
 
 	assert_int_equal(
-	    session_apply(&s, &req, &limits, second, sizeof(second) - 1),
-	    HTTP_OK);
+	    session_apply(&s, &req, second, sizeof(second) - 1, &v), 0);
 	assert_null(s.user);
 	assert_int_equal(s.channels.n, 1);
 	assert_string_equal(s.channels.items[0].name, "c");
 	assert_true(session_is_current(&s, second, sizeof(second) - 1));
 	assert_false(session_is_current(&s, first, sizeof(first) - 1));
 
-	assert_int_equal(
-	    session_apply(&s, &req, &limits, NULL, 0), HTTP_FORBIDDEN);
+	assert_int_equal(session_apply(&s, &req, NULL, 0, &v), -1);
+	assert_int_equal(v.status, HTTP_FORBIDDEN);
 	assert_int_equal(s.channels.n, 0);
 	assert_false(session_is_current(&s, second, sizeof(second) - 1));
 	session_close(&s);
@@ -525,7 +489,7 @@ changed_records(void **state)
 }
 
 static void
-endless_list(void **state)
+endless_list_is_refused(void **state)
 {
 	/* a SSE_CHANNELS past what is read is refused, never cut, wherever its
 	 * %u stands */
@@ -535,6 +499,7 @@ endless_list(void **state)
 	char *channels = malloc(len + 1);
 	struct request req;
 	struct session s;
+	struct verdict v;
 	size_t i;
 
 	(void)state;
@@ -545,11 +510,10 @@ endless_list(void **state)
 		memcpy(channels + marks[i], "%u", 2);
 		channels[len] = '\0';
 		describe(&req, &row);
-		assert_int_equal(
-		    session_open(&s, &req, &limits), HTTP_FORBIDDEN);
-		assert_true(s.is_misconfigured);
+		assert_int_equal(session_open(&s, &req, &v), -1);
+		assert_true(v.is_misconfigured);
 		assert_string_equal(
-		    s.error, "SSE_CHANNELS: the list is too long");
+		    v.sentence, "SSE_CHANNELS: the list is too long");
 		session_close(&s);
 	}
 	free(channels);
@@ -559,17 +523,15 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(channels_of_the_location),
-		cmocka_unit_test(bad_channels_of_the_location),
-		cmocka_unit_test(users),
-		cmocka_unit_test(bad_users),
-		cmocka_unit_test(allowed),
-		cmocka_unit_test(roles),
-		cmocka_unit_test(unknown_role_is_not_open),
-		cmocka_unit_test(guarded),
-		cmocka_unit_test(records),
-		cmocka_unit_test(changed_records),
-		cmocka_unit_test(endless_list),
+		cmocka_unit_test(location_names_its_channels),
+		cmocka_unit_test(bad_sse_channels_open_nothing),
+		cmocka_unit_test(mark_stands_for_the_user),
+		cmocka_unit_test(bad_user_opens_nothing),
+		cmocka_unit_test(sse_allow_lets_pass),
+		cmocka_unit_test(guarded_location_needs_a_grant),
+		cmocka_unit_test(grant_names_the_channels),
+		cmocka_unit_test(changed_grant_replaces_all),
+		cmocka_unit_test(endless_list_is_refused),
 	};
 
 	return cmocka_run_group_tests_name("session", tests, NULL, NULL);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
-/* The record comes from the site's own application, through Redis: trusted,
+/* The grant comes from the site's own application, through Redis: trusted,
  * but it may be broken. */
-#include "session_record.h"
+#include "session_grant.h"
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -32,7 +32,7 @@ add_channels(const cJSON *list, const char *prefix,
 	{
 		if (!cJSON_IsString(item))
 			return fail(error, error_size,
-			    "one of its channels is no string");
+			    "one of its channels is not a string");
 		why = channel_name_error(
 		    item->valuestring, strlen(item->valuestring), prefix);
 		if (why != NULL) {
@@ -68,7 +68,7 @@ has_twice(const cJSON *object, const char *name)
 }
 
 int
-session_record_parse(const char *bytes, size_t len, const char *prefix,
+session_grant_parse(const char *bytes, size_t len, const char *prefix,
     struct channel_set *channels, char **user, char *error, size_t error_size)
 {
 	const cJSON *name;
@@ -77,7 +77,7 @@ session_record_parse(const char *bytes, size_t len, const char *prefix,
 	int failed = -1;
 
 	*user = NULL;
-	if (len > SESSION_RECORD_LEN_MAX)
+	if (len > SESSION_GRANT_LEN_MAX)
 		return fail(error, error_size, "it is over 64 KiB");
 	/* cJSON ends a string at NUL: "all\u0000" must not become "all" */
 	if (memchr(bytes, '\0', len) != NULL ||
@@ -86,7 +86,7 @@ session_record_parse(const char *bytes, size_t len, const char *prefix,
 	json = cJSON_ParseWithLengthOpts(bytes, len, &end, 0);
 	if (!cJSON_IsObject(json) ||
 	    !is_blank(end, (size_t)(bytes + len - end))) {
-		fail(error, error_size, "it is no JSON object");
+		fail(error, error_size, "it is not a JSON object");
 		goto out;
 	}
 	if (has_twice(json, "channels") || has_twice(json, "user")) {
@@ -95,7 +95,7 @@ session_record_parse(const char *bytes, size_t len, const char *prefix,
 	}
 	name = cJSON_GetObjectItemCaseSensitive(json, "user");
 	if (name != NULL && !cJSON_IsString(name) && !cJSON_IsNull(name)) {
-		fail(error, error_size, "its user is no string");
+		fail(error, error_size, "its user is not a string");
 		goto out;
 	}
 	if (name != NULL && cJSON_IsString(name) &&

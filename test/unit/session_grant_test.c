@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* session_record.h: a record is understood whole, or not at all. */
-#include "session_record.h"
+/* session_grant.h: a grant is understood whole, or not at all. */
+#include "session_grant.h"
 #include "test/unit/unit.h"
 
 static const struct {
@@ -25,7 +25,7 @@ static const struct {
 	{ "NUL", "{\"channels\":[\"a\\u0000b\"]}", NULL, NULL },
 	{ "a user that is no string", "{\"user\":1,\"channels\":[\"a\"]}", NULL,
 	    NULL },
-	{ "text behind", "{\"channels\":[\"a\"]}x", NULL, NULL },
+	{ "text after it", "{\"channels\":[\"a\"]}x", NULL, NULL },
 	{ "cut short", "{\"channels\":[\"a\"]", NULL, NULL },
 	{ "channels twice", "{\"channels\":[\"a\"],\"channels\":[\"b\"]}", NULL,
 	    NULL },
@@ -40,7 +40,7 @@ parse(const char *json, size_t len, struct channel_set *set, char **user)
 
 	memcpy(exact, json, len);
 	channel_set_init(set);
-	failed = session_record_parse(
+	failed = session_grant_parse(
 	    exact, len, "sse:", set, user, error, sizeof(error));
 	free(exact);
 	assert_true(failed == 0 || error[0] != '\0');
@@ -49,7 +49,7 @@ parse(const char *json, size_t len, struct channel_set *set, char **user)
 
 /* What is whole gives its channels; what is doubtful is refused, and said. */
 static void
-test_parse(void **state)
+grant_is_read_whole_or_not(void **state)
 {
 	struct channel_set set;
 	char *user, names[64];
@@ -76,21 +76,21 @@ test_parse(void **state)
 	}
 }
 
-/* More than 64 KiB is no record. */
+/* More than 64 KiB is no grant. */
 static void
-test_size(void **state)
+large_grant_is_refused(void **state)
 {
-	char *json = malloc(SESSION_RECORD_LEN_MAX + 1), *user;
+	char *json = malloc(SESSION_GRANT_LEN_MAX + 1), *user;
 	struct channel_set set;
 
 	(void)state;
-	memset(json, ' ', SESSION_RECORD_LEN_MAX + 1);
+	memset(json, ' ', SESSION_GRANT_LEN_MAX + 1);
 	memcpy(json, "{\"channels\":[\"a\"]}", 18);
-	assert_int_equal(parse(json, SESSION_RECORD_LEN_MAX, &set, &user), 0);
+	assert_int_equal(parse(json, SESSION_GRANT_LEN_MAX, &set, &user), 0);
 	free(user);
 	channel_set_free(&set);
 	assert_int_equal(
-	    parse(json, SESSION_RECORD_LEN_MAX + 1, &set, &user), -1);
+	    parse(json, SESSION_GRANT_LEN_MAX + 1, &set, &user), -1);
 	channel_set_free(&set);
 	free(json);
 }
@@ -99,8 +99,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_parse),
-		cmocka_unit_test(test_size),
+		cmocka_unit_test(grant_is_read_whole_or_not),
+		cmocka_unit_test(large_grant_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

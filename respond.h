@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: ISC */
+/* One request, from its variables to the end of its answer. */
+#ifndef RESPOND_H
+#define RESPOND_H
+
+#include "client.h"
+#include "config.h"
+#include "listener.h"
+
+/* Answer the client's request: with a stream, or why there is none.  Returns
+ * CLIENT_OK if the answer is to be ended properly, CLIENT_GONE if nobody reads
+ * it any more. */
+enum client_result respond(
+    struct client *cl, const struct config *cfg, enum admission admission);
+
+#endif
