@@ -10,6 +10,7 @@
  */
 #include "redis_sub.h"
 
+#include <assert.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -266,6 +267,7 @@ accept_take(struct redis_sub *sub, redisReply *r)
 static enum sub_kind
 accept_refusal(struct redis_sub *sub)
 {
+	assert(sub->refusal != NULL);
 	/* Redis over its memory limit refuses everything within MULTI, and
 	 * nothing that only reads without */
 	if (strncmp(sub->refusal->str, "OOM", 3) == 0 && !sub->is_not_atomic) {
@@ -285,20 +287,16 @@ accept_refusal(struct redis_sub *sub)
 static enum sub_kind
 read_answer(struct redis_sub *sub, redisReply *r)
 {
-	bool is_refused = r->type == REDIS_REPLY_ERROR;
-
 	/* one that nobody asked for tells why the connection ends */
 	if (sub->answers_due > 0)
 		sub->answers_due--;
-	if (sub->answers_due == 0 && !is_refused && sub->refusal == NULL)
-		return accept_take(sub, r);
-	if (is_refused && sub->refusal == NULL)
+	if (r->type == REDIS_REPLY_ERROR && sub->refusal == NULL)
 		sub->refusal = r; /* the first one tells why */
+	else if (sub->answers_due == 0 && sub->refusal == NULL)
+		return accept_take(sub, r);
 	else
 		freeReplyObject(r);
-	if (sub->answers_due > 0)
-		return SUB_NONE;
-	return accept_refusal(sub);
+	return sub->answers_due > 0 ? SUB_NONE : accept_refusal(sub);
 }
 
 void
