@@ -5,49 +5,55 @@
 
 VERSION := 0.1.0
 
+# A folder for each process, and what all share (house rules in test/modules).
+FOLDERS := parent recorder redis base
+vpath %.c $(FOLDERS)
+vpath %.h $(FOLDERS)
+
 FCGI_SSE := fcgi-sse respond config socket children kept handover listener client \
 	request channel verdict reply cookie session session_grant session_key \
 	redis_address redis_conn command take snapshot redis_sub resume recent \
-	publish recorder record_sub record_pub record_queue lease event sse outlet \
-	progress plain delivery follow stream sandbox backoff clock log buf parse
+	publish recorder record_sub record_pub record_queue lease event sse record outlet \
+	progress plain delivery follow stream sandbox backoff clock log buf parse \
+	utf8 glob
 SSE_PUBLISH := sse-publish config channel redis_address redis_conn command \
-	publish event sse clock log buf parse
+	publish event sse clock log buf parse utf8
 
 # A unit test or fuzzer links its module and what that may use, nothing else.
 # Each is one row: the name of test/unit/NAME.c or test/fuzz/NAME.c, and the
 # modules it is linked with.
 buf_test := buf
-parse_test := parse buf
-event_test := event parse buf
-sse_test := sse event parse buf
+parse_test := parse utf8 glob channel buf
+event_test := event parse utf8 buf
+sse_test := sse record event parse utf8 buf
 config_test := config redis_address parse buf
 redis_address_test := redis_address parse buf
 command_test := command
-channel_test := channel parse buf
+channel_test := channel parse utf8 buf
 verdict_test := verdict
 take_test := take command
-snapshot_test := snapshot sse event parse buf
-request_test := request verdict channel parse buf
+snapshot_test := snapshot record parse buf
+request_test := request verdict channel parse utf8 buf
 cookie_test := cookie parse buf
-session_grant_test := session_grant channel parse buf
-session_test := session session_grant verdict channel parse buf
+session_grant_test := session_grant channel parse utf8 buf
+session_test := session session_grant verdict channel parse utf8 glob buf
 reply_test := reply buf
 resume_test := resume
 recent_test := recent
 progress_test := progress
-plain_test := plain recent event sse parse buf
+plain_test := plain recent event sse record parse utf8 glob buf
 record_queue_test := record_queue
-lease_test := lease sse event parse buf
+lease_test := lease record parse buf
 log_test := log
 children_test := children log
 kept_test := kept children backoff clock log
 handover_test := handover kept children backoff clock log parse buf
 backoff_test := backoff
 
-parse_fuzz := parse buf
-event_fuzz := event parse buf
-sse_fuzz := sse event parse buf
-request_fuzz := request session session_grant verdict channel parse buf
+parse_fuzz := parse utf8 glob channel buf
+event_fuzz := event parse utf8 buf
+sse_fuzz := sse record event parse utf8 buf
+request_fuzz := request session session_grant verdict channel parse utf8 glob buf
 
 # Which module needs which library: whatever holds it is linked with that.
 LIBS_client := -lfcgi
@@ -114,7 +120,7 @@ WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion \
 	-Wcast-qual -Wundef -Wvla -Wimplicit-fallthrough \
 	$(if $(filter 1,$(WERROR)),-Werror)
 ALL_CPPFLAGS := -std=c11 -D_GNU_SOURCE -DFCGI_SSE_VERSION=\"$(VERSION)\" \
-	-I. -I$(GEN) $(LIBS_PREFIX:%=-isystem %/include) -include banned.h \
+	-I. -I$(GEN) $(LIBS_PREFIX:%=-isystem %/include) -include base/banned.h \
 	$(CPPFLAGS)
 # The user's flags come last and win.
 ALL_CFLAGS := $(WARNINGS) $(OPTIMIZE) $(SAN_FLAGS) $(HARDENING) $(CFLAGS)
@@ -244,7 +250,7 @@ FUZZ_FLAGS := -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
 	-fno-omit-frame-pointer -O1 -g
 
 define fuzzer
-build/fuzz/$(1): test/fuzz/$(1).c $(patsubst %,%.c,$($(1))) $(wildcard *.h)
+build/fuzz/$(1): test/fuzz/$(1).c $(patsubst %,%.c,$($(1))) $(wildcard *.h $(FOLDERS:%=%/*.h))
 	@mkdir -p $$(@D)
 	$$(if $$(call row,$(1)),$$(call say,FUZZ)$$(FUZZ_CC)) $$(ALL_CPPFLAGS) $$(WARNINGS) \
 		$$(FUZZ_FLAGS) -o $$@ $$(filter %.c,$$^) $$(call libs,$($(1)))
@@ -264,7 +270,7 @@ endif
 # install
 
 STATIC = $(shell find static -path static/vendor -prune -o -type f -print)
-MAN_PAGES = $(wildcard fcgi-sse.8 sse-publish.1 sse-serve.1)
+MAN_PAGES = $(wildcard man/*.[1-8])
 DOCS = $(wildcard README.md ARCHITECTURE.md LICENSE *.example)
 
 install: all

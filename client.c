@@ -19,7 +19,7 @@
 
 #include <fcgiapp.h>
 
-#include "clock.h"
+#include "base/clock.h"
 
 /* At most this much in one write to a pipe that poll() calls writable: it
  * does not block then (pipe(7), PIPE_BUF). */

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-#include "parse.h"
+#include "base/parse.h"
 
 static size_t
 find_in_header(
@@ -18,7 +18,7 @@ find_in_header(
 		pair = header;
 		pair_len = strcspn(header, ";");
 		header += pair_len;
-		strip_blanks(&pair, &pair_len);
+		parse_strip_blanks(&pair, &pair_len);
 		equals = memchr(pair, '=', pair_len);
 		if (equals == NULL || (size_t)(equals - pair) != name_len ||
 		    memcmp(pair, name, name_len) != 0)

@@ -6,9 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "buf.h"
-#include "clock.h"
-#include "log.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/cursor.h"
+#include "base/log.h"
+#include "redis/sse.h"
+#include "redis/record.h"
 #include "resume.h"
 
 void

@@ -9,15 +9,16 @@
 
 #include <stdbool.h>
 
-#include "channel.h"
-#include "config.h"
+#include "base/config.h"
+#include "base/cursor.h"
 #include "outlet.h"
 #include "plain.h"
 #include "progress.h"
+#include "redis/channel.h"
+#include "redis/record.h"
+#include "redis/take.h"
 #include "redis_sub.h"
 #include "request.h"
-#include "sse.h"
-#include "take.h"
 
 struct delivery {
 	/* others read these */

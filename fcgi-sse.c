@@ -15,14 +15,14 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "base/config.h"
+#include "base/log.h"
+#include "base/sandbox.h"
 #include "client.h"
-#include "config.h"
-#include "listener.h"
-#include "log.h"
-#include "recorder.h"
+#include "parent/listener.h"
+#include "parent/socket.h"
+#include "recorder/recorder.h"
 #include "respond.h"
-#include "sandbox.h"
-#include "socket.h"
 #include "stream.h"
 
 /* --- the children ------------------------------------------------------- */

@@ -5,8 +5,10 @@
 #include <assert.h>
 #include <string.h>
 
-#include "clock.h"
-#include "log.h"
+#include "base/clock.h"
+#include "base/cursor.h"
+#include "base/log.h"
+#include "redis/record.h"
 
 #define ANSWER_MS 5000	 /* Redis is away if it says nothing for so long */
 #define COVERAGE_TRIES 3 /* takes until it is known who records */

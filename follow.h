@@ -17,14 +17,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "backoff.h"
-#include "config.h"
+#include "base/backoff.h"
+#include "base/config.h"
+#include "base/cursor.h"
 #include "delivery.h"
 #include "outlet.h"
+#include "redis/take.h"
 #include "redis_sub.h"
 #include "request.h"
 #include "session.h"
-#include "take.h"
 
 enum follow_state {
 	FOLLOW_AWAY,   /* no connection: ask at due_ms */

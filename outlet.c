@@ -4,7 +4,8 @@
 
 #include <string.h>
 
-#include "clock.h"
+#include "base/clock.h"
+#include "redis/record.h"
 
 #define HEADER_LEN_MAX 4096
 #define SMALL_LEN_MAX (1 << 20) /* a reset of 1,024 channels fits */

@@ -10,11 +10,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "buf.h"
-#include "channel.h"
+#include "base/buf.h"
 #include "client.h"
+#include "redis/channel.h"
+#include "redis/record.h"
 #include "resume.h"
-#include "sse.h"
 
 struct outlet {
 	struct client *cl;    /* borrowed */

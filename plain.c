@@ -4,8 +4,10 @@
 
 #include <string.h>
 
-#include "event.h"
-#include "parse.h"
+#include "base/glob.h"
+#include "redis/event.h"
+#include "redis/sse.h"
+#include "redis/record.h"
 
 void
 plain_free(struct plain *p)

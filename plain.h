@@ -11,11 +11,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "buf.h"
-#include "channel.h"
+#include "base/buf.h"
 #include "recent.h"
-#include "sse.h"
-#include "take.h"
+#include "redis/channel.h"
+#include "redis/record.h"
+#include "redis/take.h"
 
 /* All zero is one that has heard nothing. */
 struct plain {

@@ -11,9 +11,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "redis/record.h"
+#include "redis/take.h"
 #include "resume.h"
-#include "sse.h"
-#include "take.h"
 
 struct progress {
 	struct position *positions; /* owned: one for each of n channels */

@@ -18,9 +18,11 @@
 
 #include <hiredis/hiredis.h>
 
-#include "command.h"
-#include "redis_conn.h"
-#include "snapshot.h"
+#include "base/cursor.h"
+#include "redis/command.h"
+#include "redis/record.h"
+#include "redis/redis_conn.h"
+#include "redis/snapshot.h"
 
 struct redis_sub {
 	const struct config *cfg;

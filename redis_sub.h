@@ -12,11 +12,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "channel.h"
-#include "config.h"
+#include "base/config.h"
+#include "base/cursor.h"
+#include "redis/channel.h"
+#include "redis/record.h"
+#include "redis/take.h"
 #include "request.h"
-#include "sse.h"
-#include "take.h"
 
 struct redis_sub;
 

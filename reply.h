@@ -8,7 +8,7 @@
 
 #include <stdint.h>
 
-#include "buf.h"
+#include "base/buf.h"
 #include "request.h"
 #include "session.h"
 #include "verdict.h"

@@ -9,8 +9,8 @@
 #include <string.h>
 #include <strings.h>
 
-#include "buf.h"
-#include "parse.h"
+#include "base/buf.h"
+#include "base/parse.h"
 
 /* the value of NAME in env, the first if there are several; or NULL */
 static const char *

@@ -10,28 +10,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "channel.h"
+#include "base/cursor.h"
+#include "redis/channel.h"
 #include "verdict.h"
 
 enum http_method { METHOD_GET, METHOD_HEAD, METHOD_OPTIONS, METHOD_OTHER };
 
 /* What a location is for. */
 enum role { ROLE_SUBSCRIBE, ROLE_PUBLISH, ROLE_STATUS, ROLE_UNKNOWN };
-
-/* Where the client wants to begin. */
-enum cursor_kind {
-	CURSOR_NONE,	 /* now */
-	CURSOR_ID,	 /* after this id */
-	CURSOR_EARLIEST, /* with the oldest that is kept */
-	CURSOR_UNKNOWN,	 /* it named one that we never gave */
-	CURSOR_LAST,	 /* with the newest N */
-	CURSOR_SINCE	 /* with what is at most N seconds old */
-};
-
-struct cursor {
-	enum cursor_kind kind;
-	uint64_t number; /* the id, N events, or N seconds */
-};
 
 #define LAST_MAX 10000 /* of ?last=N: Redis walks that far back at once */
 

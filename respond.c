@@ -5,9 +5,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "buf.h"
-#include "clock.h"
-#include "log.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/log.h"
 #include "reply.h"
 #include "request.h"
 #include "session.h"

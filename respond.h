@@ -3,9 +3,9 @@
 #ifndef RESPOND_H
 #define RESPOND_H
 
+#include "base/config.h"
 #include "client.h"
-#include "config.h"
-#include "listener.h"
+#include "parent/listener.h"
 
 /* Answer the client's request: with a stream, or why there is none.  Returns
  * CLIENT_OK if the answer is to be ended properly, CLIENT_GONE if nobody reads

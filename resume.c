@@ -2,6 +2,8 @@
 /* The order of the questions matters: each answer makes the later ones moot. */
 #include "resume.h"
 
+#include "base/cursor.h"
+
 #define ID_MAX (UINT64_C(1) << 53) /* Lua counts exactly up to here */
 #define MINUTE_US 60000000
 

@@ -9,8 +9,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/cursor.h"
+#include "redis/take.h"
 #include "request.h"
-#include "take.h"
 
 /* A channel's memory of its last event goes after 30 days without one: an
  * older cursor cannot be checked. */

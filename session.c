@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "buf.h"
-#include "parse.h"
+#include "base/buf.h"
+#include "base/glob.h"
 #include "session_grant.h"
 
 #define DEFAULT_CHANNEL "sse" /* tornado-sse's */

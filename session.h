@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "channel.h"
+#include "redis/channel.h"
 #include "request.h"
 #include "verdict.h"
 

@@ -10,8 +10,6 @@
 
 #include <cjson/cJSON.h>
 
-#include "parse.h"
-
 static int
 fail(char *error, size_t error_size, const char *why)
 {

@@ -9,7 +9,7 @@
 
 #include <stddef.h>
 
-#include "channel.h"
+#include "redis/channel.h"
 
 #define SESSION_GRANT_LEN_MAX 65536
 

@@ -3,7 +3,7 @@
 #ifndef SESSION_KEY_H
 #define SESSION_KEY_H
 
-#include "config.h"
+#include "base/config.h"
 #include "request.h"
 #include "session.h"
 #include "verdict.h"

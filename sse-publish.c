@@ -13,13 +13,13 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "buf.h"
-#include "channel.h"
-#include "config.h"
-#include "event.h"
-#include "publish.h"
-#include "redis_conn.h"
-#include "sse.h"
+#include "base/buf.h"
+#include "base/config.h"
+#include "redis/channel.h"
+#include "redis/event.h"
+#include "redis/publish.h"
+#include "redis/redis_conn.h"
+#include "redis/sse.h"
 
 #define INFLIGHT_MAX 512 /* events sent and not yet answered */
 #define READ_LEN 65536

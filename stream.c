@@ -11,11 +11,11 @@
 #include <stdio.h>
 #include <time.h>
 
-#include "clock.h"
+#include "base/clock.h"
+#include "base/log.h"
 #include "follow.h"
-#include "log.h"
 #include "outlet.h"
-#include "parse.h"
+#include "redis/channel.h"
 #include "redis_sub.h"
 #include "reply.h"
 

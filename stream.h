@@ -8,8 +8,8 @@
 
 #include <stdbool.h>
 
+#include "base/config.h"
 #include "client.h"
-#include "config.h"
 #include "request.h"
 #include "session.h"
 

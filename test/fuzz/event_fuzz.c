@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "buf.h"
-#include "event.h"
+#include "base/buf.h"
+#include "redis/event.h"
 
 int LLVMFuzzerTestOneInput(const unsigned char *input, size_t size);
 

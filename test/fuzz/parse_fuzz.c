@@ -8,7 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "parse.h"
+#include "base/glob.h"
+#include "base/parse.h"
+#include "base/utf8.h"
+#include "redis/channel.h"
 
 int LLVMFuzzerTestOneInput(const unsigned char *input, size_t size);
 
@@ -178,7 +181,7 @@ fuzz_channel(const char *p, size_t len)
 	const char *stripped = p;
 	size_t stripped_len = len, i;
 
-	strip_blanks(&stripped, &stripped_len);
+	parse_strip_blanks(&stripped, &stripped_len);
 	assert(stripped >= p && stripped + stripped_len <= p + len);
 	if (channel_name_error(p, len, "sse:") != NULL)
 		return;

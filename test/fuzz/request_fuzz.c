@@ -10,7 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "parse.h"
+#include "base/glob.h"
+#include "redis/channel.h"
 #include "session.h"
 #include "session_grant.h"
 

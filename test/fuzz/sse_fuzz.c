@@ -9,8 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "parse.h"
-#include "sse.h"
+#include "base/utf8.h"
+#include "redis/record.h"
+#include "redis/sse.h"
 #include "test/sse_reader.h"
 
 int LLVMFuzzerTestOneInput(const unsigned char *input, size_t size);

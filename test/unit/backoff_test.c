@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* backoff.h: how long is waited. */
-#include "backoff.h"
-#include "clock.h"
+#include "base/backoff.h"
+#include "base/clock.h"
 #include "test/unit/unit.h"
 
 /* in place of clock.c: the least, or the most */

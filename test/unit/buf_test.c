@@ -2,7 +2,7 @@
 /*
  * buf.h: the content, the ceiling, and that a refusal changes nothing.
  */
-#include "buf.h"
+#include "base/buf.h"
 #include "test/unit/unit.h"
 
 static void

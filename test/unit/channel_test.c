@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* channel.h: what a set holds, and what a list of names adds to it. */
-#include "channel.h"
+#include "redis/channel.h"
 #include "test/unit/unit.h"
 
 /* memory of exactly len bytes: the sanitizers see a look beyond */

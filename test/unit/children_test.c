@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* children.h: counts, reaping, and who gets a signal.  With real processes. */
-#include "children.h"
+#include "parent/children.h"
 
 #include <signal.h>
 #include <sys/wait.h>

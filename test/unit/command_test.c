@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* command.h: the words that Redis gets, and what is fixed of them. */
-#include "command.h"
-#include "parse.h"
+#include "redis/channel.h"
+#include "redis/command.h"
 #include "test/unit/unit.h"
 
 /* The words are these, separated by blanks. */

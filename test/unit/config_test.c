@@ -6,7 +6,7 @@
  */
 #include <unistd.h>
 
-#include "config.h"
+#include "base/config.h"
 #include "test/unit/unit.h"
 
 #define F PROGRAM_FCGI_SSE

@@ -4,7 +4,7 @@
  * other one is the data of a "message" as it stands.  Payloads are copied into
  * memory of exactly their length, so that the sanitizers see a look beyond.
  */
-#include "event.h"
+#include "redis/event.h"
 #include "test/unit/unit.h"
 
 struct pair_row {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* handover.h: what one image of the parent leaves to the next.  Here the same
  * process is both. */
-#include "handover.h"
+#include "parent/handover.h"
 
 #include <fcntl.h>
 #include <unistd.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* kept.h: when a kept child is started, and what it is told.  With real
  * processes. */
-#include "kept.h"
+#include "parent/kept.h"
 
 #include <poll.h>
 #include <signal.h>

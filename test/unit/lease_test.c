@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* lease.h: when this recorder is the active one, and what it asks when. */
-#include "lease.h"
+#include "recorder/lease.h"
 #include "test/unit/unit.h"
 
 #define NOW_MS 1000000

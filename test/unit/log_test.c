@@ -11,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "log.h"
+#include "base/log.h"
 #include "test/unit/unit.h"
 
 static int kept_stderr = -1, heard = -1;

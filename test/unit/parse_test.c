@@ -3,7 +3,10 @@
  * parse.h, clause by clause.  Inputs are copied into memory of exactly their
  * length, so that the sanitizers see a look beyond the end.
  */
-#include "parse.h"
+#include "base/glob.h"
+#include "base/parse.h"
+#include "base/utf8.h"
+#include "redis/channel.h"
 #include "test/unit/unit.h"
 
 static void
@@ -629,7 +632,7 @@ blanks(void **state)
 	for (i = 0; i < ROWS(table); i++) {
 		p = table[i].text;
 		len = strlen(p);
-		strip_blanks(&p, &len);
+		parse_strip_blanks(&p, &len);
 		assert_int_equal(len, strlen(table[i].want));
 		assert_memory_equal(p, table[i].want, len);
 		assert_true(p >= table[i].text &&

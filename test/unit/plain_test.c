@@ -2,6 +2,7 @@
 /* plain.h: where plain messages are heard, what they are as frames, and which
  * records are known by them. */
 #include "plain.h"
+#include "redis/record.h"
 #include "test/unit/unit.h"
 
 #define NOW_MS 1000000

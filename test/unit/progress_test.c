@@ -4,6 +4,7 @@
  * shows that the store went back.
  */
 #include "progress.h"
+#include "redis/record.h"
 #include "test/unit/unit.h"
 
 #define NOW_MS 1000000

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* record_queue.h: what is sent in which order, under which number, and again. */
-#include "record_queue.h"
+#include "recorder/record_queue.h"
 #include "test/unit/unit.h"
 
 /* Messages "a", "b", ... on the channel "all". */

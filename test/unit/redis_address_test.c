@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* redis_address.h: which URLs are addresses, and that no password is told. */
-#include "redis_address.h"
+#include "base/redis_address.h"
 #include "test/unit/unit.h"
 
 static bool

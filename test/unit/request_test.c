@@ -3,6 +3,8 @@
  * request.h: what becomes of an environment.  Its strings are copied into
  * memory of exactly their length, so that the sanitizers see a look beyond.
  */
+#include "base/cursor.h"
+#include "base/parse.h"
 #include "request.h"
 #include "test/unit/unit.h"
 

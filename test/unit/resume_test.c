@@ -3,6 +3,7 @@
  * resume.h: where a stream begins and what it is told, for each cursor and
  * store.  The rows of a table stand in the order of the decisions.
  */
+#include "base/cursor.h"
 #include "resume.h"
 #include "test/unit/unit.h"
 

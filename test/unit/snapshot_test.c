@@ -3,7 +3,8 @@
  * parser, as a take; and that another answer is none. */
 #include <hiredis/hiredis.h>
 
-#include "snapshot.h"
+#include "redis/record.h"
+#include "redis/snapshot.h"
 #include "test/unit/unit.h"
 
 /* The reply in these bytes of RESP.  The caller frees it. */

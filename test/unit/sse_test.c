@@ -4,7 +4,8 @@
  * bytes are a record.  Inputs are copied into memory of exactly their length,
  * so that the sanitizers see a look beyond.
  */
-#include "sse.h"
+#include "redis/record.h"
+#include "redis/sse.h"
 #include "test/sse_reader.h"
 #include "test/unit/unit.h"
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /* take.h: the words that Redis gets, and that none stays of an earlier take. */
-#include "parse.h"
-#include "take.h"
+#include "base/cursor.h"
+#include "redis/channel.h"
+#include "redis/take.h"
 #include "test/unit/unit.h"
 
 /* The words from a number on are these, separated by blanks. */

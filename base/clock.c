@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: ISC */
+/* The two impure readings that most processes need. */
+#include "base/clock.h"
+
+#include <stdlib.h>
+#include <sys/random.h>
+#include <time.h>
+
+int64_t
+clock_now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+int64_t
+clock_random(int64_t least, int64_t most)
+{
+	uint64_t n;
+
+	/* 8 bytes cannot come short (getrandom(2)); a bias of 2^-40 is fine */
+	if (getrandom(&n, sizeof(n), 0) != sizeof(n))
+		abort();
+	return most <= least
+		   ? least
+		   : least + (int64_t)(n % (uint64_t)(most - least + 1));
+}

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The parent's state as lines "NAME VALUE" in a memory file.  Text, because
+ * the image that reads it may be a newer version: it skips what it does not
+ * know.
+ */
+#include "parent/handover.h"
+
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/parse.h"
+
+#define VARIABLE "FCGI_SSE_HANDOVER" /* "PID FD" */
+
+/* The names of the kinds, as lines begin with them. */
+static const char *const kind_names[] = { [CHILD_STREAM] = "stream",
+	[CHILD_REFUSAL] = "refusal",
+	[CHILD_RECORDER] = "recorder" };
+
+int
+handover_write(const struct parent_state *st)
+{
+	char value[32];
+	int fd = memfd_create("fcgi-sse", 0);
+	FILE *f;
+	size_t i;
+
+	if (fd == -1)
+		return -1;
+	if ((f = fdopen(dup(fd), "w")) == NULL)
+		goto fail;
+	fprintf(f, "listen %d\ntoken %s\n", st->listen_fd, st->recorder.token);
+	for (i = 0; i < st->children.n; i++)
+		fprintf(f, "%s %d\n", kind_names[st->children.list[i].kind],
+		    (int)st->children.list[i].pid);
+	if (fclose(f) == EOF || lseek(fd, 0, SEEK_SET) == -1)
+		goto fail;
+	snprintf(value, sizeof(value), "%d %d", (int)getpid(), fd);
+	if (setenv(VARIABLE, value, 1) == -1 ||
+	    fcntl(st->listen_fd, F_SETFD, 0) == -1)
+		goto fail;
+	return fd;
+fail:
+	handover_undo(st, fd);
+	return -1;
+}
+
+void
+handover_undo(const struct parent_state *st, int fd)
+{
+	if (fd != -1)
+		close(fd);
+	unsetenv(VARIABLE);
+	fcntl(st->listen_fd, F_SETFD, FD_CLOEXEC);
+}
+
+/* "NAME VALUE", in place; value is moved to VALUE.  Returns whether the line
+ * begins with that name. */
+static bool
+is_line(const char *line, const char *name, const char **value)
+{
+	size_t len = strlen(name);
+
+	*value = line + len + 1;
+	return strncmp(line, name, len) == 0 && line[len] == ' ';
+}
+
+static void
+read_line(struct parent_state *st, char *line)
+{
+	const char *value;
+	uint64_t n;
+	size_t i;
+
+	line[strcspn(line, "\n")] = '\0';
+	if (is_line(line, "token", &value)) {
+		if (strlen(value) < sizeof(st->recorder.token))
+			memcpy(st->recorder.token, value, strlen(value) + 1);
+		return;
+	}
+	if (is_line(line, "listen", &value) &&
+	    parse_u64(value, strlen(value), INT32_MAX, &n) == 0)
+		st->listen_fd = (int)n;
+	for (i = 0; i < sizeof(kind_names) / sizeof(kind_names[0]); i++)
+		if (is_line(line, kind_names[i], &value) &&
+		    parse_u64(value, strlen(value), INT32_MAX, &n) == 0)
+			children_add(
+			    &st->children, (pid_t)n, (enum child_kind)i);
+}
+
+/* The memory file that the variable names, or -1: a variable that leaked into
+ * another process means nothing. */
+static int
+handover_fd(void)
+{
+	const char *value = getenv(VARIABLE), *blank;
+	uint64_t pid, fd;
+
+	if (value == NULL || (blank = strchr(value, ' ')) == NULL ||
+	    parse_u64(value, (size_t)(blank - value), INT32_MAX, &pid) == -1 ||
+	    parse_u64(blank + 1, strlen(blank + 1), INT32_MAX, &fd) == -1 ||
+	    pid != (uint64_t)getpid())
+		return -1;
+	return (int)fd;
+}
+
+int
+handover_read(struct parent_state *st)
+{
+	int fd = handover_fd();
+	char line[128];
+	FILE *f;
+
+	unsetenv(VARIABLE);
+	if (fd == -1 || (f = fdopen(fd, "r")) == NULL)
+		return -1;
+	while (fgets(line, sizeof(line), f) != NULL)
+		read_line(st, line);
+	fclose(f);
+	if (st->listen_fd != -1)
+		fcntl(st->listen_fd, F_SETFD, FD_CLOEXEC);
+	return st->listen_fd == -1 ? -1 : 0;
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What the parent knows, carried over an exec of itself (SIGHUP): a memory
+ * file of text lines, its descriptor in the environment.
+ */
+#ifndef HANDOVER_H
+#define HANDOVER_H
+
+#include "parent/children.h"
+#include "parent/kept.h"
+
+struct parent_state {
+	int listen_fd;
+	struct children children;
+	struct kept recorder;
+};
+
+/* Put st where the next image finds it.  Returns the memory file's descriptor,
+ * or -1 with errno. */
+int handover_write(const struct parent_state *st);
+
+/* No image came: take that back. */
+void handover_undo(const struct parent_state *st, int fd);
+
+/* Take up what was put there: the socket, the children, the recorder's token.
+ * The rest of st stays as it is, and all of it if there is nothing.  Returns
+ * 0, or -1 if no socket came. */
+int handover_read(struct parent_state *st);
+
+#endif

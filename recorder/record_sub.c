@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: ISC */
+/* The subscription of the recorder.  Runs in the recorder. */
+#include "recorder/record_sub.h"
+
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/glob.h"
+#include "base/log.h"
+#include "base/parse.h"
+#include "redis/channel.h"
+#include "redis/event.h"
+#include "redis/record.h"
+#include "redis/sse.h"
+
+#define READS_MAX 64 /* of 16 KiB, before the queue gets its turn */
+
+struct record_sub {
+	const struct config *cfg;
+	struct lease *lease;
+	struct record_pub *pub;
+	struct redis_conn *conn; /* NULL: not subscribed */
+	struct buf frame;
+	const char *patterns[RECORD_PATTERNS_MAX];
+	size_t lens[RECORD_PATTERNS_MAX], npatterns;
+};
+
+static void
+split_patterns(struct record_sub *s)
+{
+	const char *p = s->cfg->record, *pattern;
+	size_t len;
+
+	for (; *p != '\0' && s->npatterns < RECORD_PATTERNS_MAX;
+	     p += *p == ',') {
+		pattern = p;
+		len = strcspn(p, ",");
+		p += len;
+		parse_strip_blanks(&pattern, &len);
+		if (len > 0) {
+			s->patterns[s->npatterns] = pattern;
+			s->lens[s->npatterns++] = len;
+		}
+	}
+}
+
+struct record_sub *
+record_sub_new(
+    const struct config *cfg, struct lease *lease, struct record_pub *pub)
+{
+	struct record_sub *s = calloc(1, sizeof(*s));
+
+	if (s == NULL)
+		return NULL;
+	s->cfg = cfg;
+	s->lease = lease;
+	s->pub = pub;
+	buf_init(&s->frame, SSE_FRAME_LEN_MAX(cfg->event_bytes));
+	split_patterns(s);
+	return s;
+}
+
+void
+record_sub_close(struct record_sub *s)
+{
+	redis_conn_close(s->conn);
+	s->conn = NULL;
+}
+
+void
+record_sub_free(struct record_sub *s)
+{
+	if (s == NULL)
+		return;
+	record_sub_close(s);
+	buf_free(&s->frame);
+	free(s);
+}
+
+/* --- messages ----------------------------------------------------------- */
+
+static bool
+is_pattern(const struct record_sub *s, size_t i, const struct answer *a)
+{
+	return a->kind == ANSWER_TEXT && a->len == s->lens[i] &&
+	       memcmp(a->text, s->patterns[i], a->len) == 0;
+}
+
+/*
+ * Redis sends a message once for each pattern that matches its channel; the
+ * first of ours counts.
+ */
+static bool
+is_first_match(const struct record_sub *s, const struct answer *pattern,
+    const struct answer *channel)
+{
+	size_t i;
+
+	for (i = 0; i < s->npatterns; i++) {
+		if (is_pattern(s, i, pattern))
+			return true;
+		if (glob_matches(s->patterns[i], s->lens[i], channel->text,
+			channel->len))
+			return false;
+	}
+	return false;
+}
+
+static void
+record(struct record_sub *s, const struct answer *channel,
+    const struct answer *payload)
+{
+	struct event ev;
+
+	if (channel_name_error(channel->text, channel->len, s->cfg->prefix) !=
+		NULL ||
+	    record_has_header(payload->text, payload->len))
+		return;
+	if (payload->len > s->cfg->event_bytes) {
+		log_error("a message of %zu bytes on '%.*s' was not recorded: "
+			  "over --event-bytes",
+		    payload->len, (int)channel->len, channel->text);
+		return;
+	}
+	event_from_payload(&ev, payload->text, payload->len);
+	buf_reset(&s->frame);
+	if (sse_put_event(&s->frame, &ev) == 0)
+		record_pub_put(s->pub, channel->text, channel->len,
+		    s->frame.bytes, s->frame.len);
+	else
+		log_error("a message of %zu bytes on '%.*s' was not recorded: "
+			  "with a field name in front of each line it is over "
+			  "twice --event-bytes",
+		    payload->len, (int)channel->len, channel->text);
+	event_free(&ev);
+}
+
+/* On the lease's channel announcements; on the other one signs of life. */
+static void
+read_control(struct record_sub *s, const struct answer *channel,
+    const struct answer *payload)
+{
+	const bool was_active = s->lease->is_active;
+	const int64_t now = clock_now_ms();
+
+	if (strcmp(channel->text, s->lease->key) != 0) {
+		lease_heard_alive(s->lease, now);
+		return;
+	}
+	/* some jitter after "down": there may be many */
+	lease_heard(s->lease, payload->text, payload->len, now,
+	    now + clock_random(0, 50));
+	if (s->lease->is_active && !was_active) {
+		log_info("recording %s", s->cfg->record);
+	} else if (!s->lease->is_active && was_active) {
+		record_pub_drop(s->pub, "another recorder has taken over");
+		log_info("another recorder has taken over; waiting");
+	}
+}
+
+static void
+hear(struct record_sub *s, const struct answer *message)
+{
+	struct answer kind, pattern, channel, payload;
+
+	if (redis_answer_item(message, 0, &kind) != ANSWER_TEXT)
+		return;
+	if (strcmp(kind.text, "message") == 0 &&
+	    redis_answer_item(message, 1, &channel) == ANSWER_TEXT &&
+	    redis_answer_item(message, 2, &payload) == ANSWER_TEXT)
+		read_control(s, &channel, &payload);
+	else if (strcmp(kind.text, "pmessage") == 0 && s->lease->is_active &&
+		 redis_answer_item(message, 1, &pattern) == ANSWER_TEXT &&
+		 redis_answer_item(message, 2, &channel) == ANSWER_TEXT &&
+		 redis_answer_item(message, 3, &payload) == ANSWER_TEXT &&
+		 is_first_match(s, &pattern, &channel))
+		record(s, &channel, &payload);
+}
+
+/* Hear all that was read.  0, or -1: the subscription is lost. */
+static int
+hear_all(struct record_sub *s)
+{
+	struct answer a;
+
+	while (redis_conn_try(s->conn, &a) != ANSWER_NONE) {
+		if (a.kind == ANSWER_BROKEN)
+			return -1;
+		hear(s, &a);
+	}
+	return 0;
+}
+
+int
+record_sub_read(struct record_sub *s)
+{
+	struct pollfd pfd = { .fd = redis_conn_fd(s->conn), .events = POLLIN };
+	int i;
+
+	for (i = 0; i < READS_MAX; i++) {
+		if (poll(&pfd, 1, 0) <= 0)
+			return 0;
+		if (redis_conn_fill(s->conn) == -1 || hear_all(s) == -1)
+			return -1;
+	}
+	return 0;
+}
+
+/* --- the connection ----------------------------------------------------- */
+
+/* PSUBSCRIBE the patterns, SUBSCRIBE what recorders say to each other. */
+static int
+subscribe(struct record_sub *s, char *error, size_t error_size)
+{
+	const char *words[RECORD_PATTERNS_MAX + 1] = { "PSUBSCRIBE" };
+	size_t lens[RECORD_PATTERNS_MAX + 1] = { 10 }, i;
+	char alive[88];
+	const char *control[] = { "SUBSCRIBE", s->lease->key, alive };
+	struct answer a, count;
+
+	snprintf(alive, sizeof(alive), "%s:alive", s->lease->key);
+	for (i = 0; i < s->npatterns; i++) {
+		words[i + 1] = s->patterns[i];
+		lens[i + 1] = s->lens[i];
+	}
+	if (redis_conn_append(s->conn, (int)s->npatterns + 1, words, lens) ==
+		-1 ||
+	    redis_conn_append(s->conn, 3, control, NULL) == -1 ||
+	    redis_conn_flush(s->conn) == -1) {
+		snprintf(error, error_size, "%s", redis_conn_error(s->conn));
+		return -1;
+	}
+	/* one confirmation for each; messages may come between */
+	for (i = 0; i < s->npatterns + 2;) {
+		redis_conn_wait(s->conn, &a);
+		if (a.kind != ANSWER_LIST) {
+			snprintf(error, error_size, "cannot subscribe: %s",
+			    a.kind == ANSWER_ERROR ? a.text
+						   : redis_conn_error(s->conn));
+			return -1;
+		}
+		i += redis_answer_item(&a, 2, &count) == ANSWER_NUMBER;
+	}
+	return 0;
+}
+
+int
+record_sub_open(struct record_sub *s, struct redis_conn *conn, char *error,
+    size_t error_size)
+{
+	s->conn = conn;
+	if (subscribe(s, error, error_size) == 0)
+		return 0;
+	record_sub_close(s);
+	return -1;
+}
+
+int
+record_sub_fd(const struct record_sub *s)
+{
+	return redis_conn_fd(s->conn);
+}
+
+int
+record_sub_ping(struct record_sub *s)
+{
+	static const char *const ping = "PING";
+
+	if (redis_conn_append(s->conn, 1, &ping, NULL) == -1)
+		return -1;
+	return redis_conn_flush(s->conn);
+}
+
+const char *
+record_sub_error(const struct record_sub *s)
+{
+	return redis_conn_error(s->conn);
+}

@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The recorder's process: its start, its loop, its end.  Reading the
+ * subscription always comes first: Redis drops a subscriber that does not
+ * read.
+ */
+#include "recorder/recorder.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/backoff.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "recorder/lease.h"
+#include "recorder/record_pub.h"
+#include "recorder/record_sub.h"
+#include "redis/redis_conn.h"
+
+#define BACKOFF_MIN_MS 100
+#define BACKOFF_MAX_MS 2000
+#define FINISH_MS 2000 /* to record what was heard, at the end */
+#define PING_MS 1000   /* how often the subscription must show that it lives */
+#define DEAF_MS 4000   /* it is dead if it is silent for so long while */
+#define ANSWER_MS 1500 /* the other connection answered within this */
+
+static volatile sig_atomic_t stop_requested;
+
+struct recorder {
+	const struct config *cfg;
+	struct lease lease;
+	struct record_pub *pub;
+	struct record_sub *sub;
+	sigset_t while_waiting;
+	int64_t heard_ms, ping_due_ms;
+	int ready_fd;
+};
+
+static void
+on_stop(int sig)
+{
+	(void)sig;
+	stop_requested = 1;
+}
+
+static void
+catch_stop(struct recorder *r)
+{
+	struct sigaction sa = { .sa_handler = on_stop };
+
+	sigemptyset(&sa.sa_mask);
+	sigaction(SIGTERM, &sa, NULL);
+	sigprocmask(SIG_BLOCK, NULL, &r->while_waiting);
+	sigdelset(&r->while_waiting, SIGTERM);
+}
+
+/* Wait for SIGTERM or readable fds, so long at most.  As ppoll(2). */
+static int
+wait_for(const struct recorder *r, struct pollfd *fds, nfds_t n, int64_t ms)
+{
+	struct timespec ts = { ms / 1000, ms % 1000 * 1000000 };
+
+	return ppoll(fds, n, &ts, &r->while_waiting);
+}
+
+/* With "*" every program's messages are recorded: say so if there are others.
+ * Their keys show them best. */
+static void
+warn_of_others(const struct recorder *r, struct redis_conn *conn)
+{
+	const char *scan[] = { "SCAN", "0", "COUNT", "200" };
+	struct answer a, keys, key;
+	size_t i;
+
+	if (strcmp(r->cfg->record, "*") != 0 ||
+	    redis_conn_append(conn, 4, scan, NULL) == -1 ||
+	    redis_conn_flush(conn) == -1 ||
+	    redis_conn_wait(conn, &a) != ANSWER_LIST ||
+	    redis_answer_item(&a, 1, &keys) != ANSWER_LIST)
+		return;
+	for (i = 0; redis_answer_item(&keys, i, &key) == ANSWER_TEXT; i++)
+		if (strncmp(key.text, r->cfg->prefix, strlen(r->cfg->prefix)) !=
+		    0) {
+			log_warn(
+			    "other programs use this Redis, and --record=* "
+			    "records every channel of theirs: name yours "
+			    "with --record=PATTERN,...");
+			return;
+		}
+}
+
+/* One word more of HSET limits, if it was given. */
+static void
+add_limit(const char **argv, int *argc, const char *name, uint64_t value,
+    char text[24])
+{
+	if (value == 0)
+		return;
+	snprintf(text, 24, "%llu", (unsigned long long)value);
+	argv[(*argc)++] = name;
+	argv[(*argc)++] = text;
+}
+
+/* --history-count, -age and -bytes go to Redis, where publish.lua reads them.
+ * Returns 0, also when Redis refuses, which is logged; or -1 with
+ * redis_conn_error(conn). */
+static int
+write_limits(const struct recorder *r, struct redis_conn *conn)
+{
+	char key[80], text[3][24];
+	const char *argv[8] = { "HSET", key };
+	struct answer a;
+	int argc = 2;
+
+	snprintf(key, sizeof(key), "%slimits", r->cfg->prefix);
+	add_limit(argv, &argc, "count", r->cfg->history_count, text[0]);
+	add_limit(argv, &argc, "age", r->cfg->history_age_s, text[1]);
+	add_limit(argv, &argc, "bytes", r->cfg->history_bytes, text[2]);
+	if (argc == 2)
+		return 0;
+	if (redis_conn_append(conn, argc, argv, NULL) == -1 ||
+	    redis_conn_flush(conn) == -1 ||
+	    redis_conn_wait(conn, &a) == ANSWER_BROKEN)
+		return -1;
+	if (a.kind == ANSWER_ERROR)
+		log_error("the history's limits could not be written to %s: %s",
+		    key, a.text);
+	return 0;
+}
+
+/* Connect and subscribe, once.  is_first: say so if others use this Redis. */
+static int
+open_once(struct recorder *r, const char *dead_token, bool is_first,
+    char *error, size_t error_size)
+{
+	struct redis_conn *conn =
+	    redis_conn_open(&r->cfg->redis, error, error_size);
+
+	if (conn == NULL)
+		return -1;
+	if (is_first)
+		warn_of_others(r, conn);
+	if (write_limits(r, conn) == -1) {
+		snprintf(error, error_size, "%s", redis_conn_error(conn));
+		redis_conn_close(conn);
+		return -1;
+	}
+	if (record_sub_open(r->sub, conn, error, error_size) == -1)
+		return -1;
+	if (record_pub_open(r->pub, dead_token, error, error_size) == 0)
+		return 0;
+	record_sub_close(r->sub);
+	return -1;
+}
+
+/* Try until it works or SIGTERM.  0, or -1. */
+static int
+open_all(struct recorder *r, const char *dead_token)
+{
+	struct backoff backoff = { .min_ms = BACKOFF_MIN_MS,
+		.max_ms = BACKOFF_MAX_MS };
+	struct trouble away = { "" };
+	bool is_first = dead_token[0] == '\0';
+	char error[256];
+
+	for (; open_once(r, dead_token, is_first, error, sizeof(error)) == -1;
+	     is_first = false) {
+		trouble_tell(&away,
+		    "%s; plain messages are not recorded; still trying", error);
+		wait_for(r, NULL, 0, backoff_next(&backoff));
+		if (stop_requested)
+			return -1;
+	}
+	trouble_over(&away, "Redis is there again");
+	return 0;
+}
+
+/*
+ * A connection may die without a word: a proxy between forgets it.  Then this
+ * recorder would keep its lease and hear nothing.  Redis that hangs is another
+ * matter: it answers on no connection.  Returns whether the subscription is
+ * dead.
+ */
+static bool
+is_deaf(struct recorder *r)
+{
+	int64_t now = clock_now_ms();
+
+	if (now >= r->ping_due_ms) {
+		r->ping_due_ms = now + PING_MS;
+		if (record_sub_ping(r->sub) == -1)
+			return true;
+	}
+	return now - r->heard_ms > DEAF_MS &&
+	       now - record_pub_answered_ms(r->pub) < ANSWER_MS;
+}
+
+static void
+tell_ready(struct recorder *r)
+{
+	if (r->ready_fd == -1 || !r->lease.is_known)
+		return;
+	close(r->ready_fd);
+	r->ready_fd = -1;
+}
+
+/* Until SIGTERM (0) or the end of the subscription (-1). */
+static int
+loop(struct recorder *r)
+{
+	struct pollfd fds[2];
+	int64_t wait_ms;
+
+	r->heard_ms = clock_now_ms();
+	while (!stop_requested) {
+		wait_ms = record_pub_due_ms(r->pub) - clock_now_ms();
+		if (wait_ms < 0)
+			wait_ms = 0;
+		fds[0] = (struct pollfd){ record_sub_fd(r->sub), POLLIN, 0 };
+		fds[1] = (struct pollfd){ record_pub_fd(r->pub), POLLIN, 0 };
+		if (wait_for(r, fds, 2, wait_ms) == -1)
+			continue;
+		if (fds[0].revents != 0) {
+			if (record_sub_read(r->sub) == -1)
+				return -1;
+			r->heard_ms = clock_now_ms();
+		}
+		record_pub_work(r->pub, fds[1].revents != 0);
+		tell_ready(r);
+		if (is_deaf(r))
+			return -1;
+	}
+	return record_sub_read(r->sub);
+}
+
+int
+recorder_run(const struct config *cfg, const char *token,
+    const char *dead_token, int ready_fd)
+{
+	struct recorder r = { .cfg = cfg, .ready_fd = ready_fd };
+	int code = EX_OK;
+
+	log_set_role("recorder");
+	catch_stop(&r);
+	lease_init(&r.lease, cfg, token, clock_now_ms());
+	if ((r.pub = record_pub_new(cfg, &r.lease)) == NULL ||
+	    (r.sub = record_sub_new(cfg, &r.lease, r.pub)) == NULL)
+		return EX_OSERR;
+	if (open_all(&r, dead_token) == 0) {
+		if (loop(&r) == -1) {
+			log_error("the subscription to Redis was lost (%s); "
+				  "restarting",
+			    record_sub_error(r.sub));
+			code = EX_TEMPFAIL;
+		}
+		record_pub_finish(r.pub, clock_now_ms() + FINISH_MS);
+	}
+	record_sub_free(r.sub);
+	record_pub_free(r.pub);
+	return code;
+}

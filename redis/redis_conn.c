@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * hiredis behind a small interface, in calls that 0.14 and 1.x both have.
+ * Every process that talks to Redis does it through this file.
+ */
+#include "redis/redis_conn.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/time.h>
+
+#include <hiredis/hiredis.h>
+
+struct redis_conn {
+	redisContext *context;
+	redisReply *reply; /* what the last answer borrows from */
+	const struct redis_script *known; /* its text is in the buffer */
+};
+
+static struct timeval
+milliseconds(int ms)
+{
+	return (
+	    struct timeval){ .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 };
+}
+
+static redisContext *
+connect_to(const struct redis_address *ra, bool may_wait)
+{
+	const struct timeval limit = milliseconds(REDIS_CONNECT_TIMEOUT_MS);
+
+	if (ra->unix_path != NULL)
+		return may_wait
+			   ? redisConnectUnixWithTimeout(ra->unix_path, limit)
+			   : redisConnectUnixNonBlock(ra->unix_path);
+	return may_wait ? redisConnectWithTimeout(ra->host, ra->port, limit)
+			: redisConnectNonBlock(ra->host, ra->port);
+}
+
+/* AUTH and SELECT, as far as they are needed, into the buffer.  Returns how
+ * many answers they will have, or -1 without memory. */
+static int
+append_introduction(struct redis_conn *c, const struct redis_address *ra)
+{
+	const char *auth[3] = { "AUTH" }, *select[2] = { "SELECT" };
+	int argc = 1, n = 0;
+	char db[16];
+
+	if (ra->password != NULL) {
+		if (ra->user != NULL)
+			auth[argc++] = ra->user;
+		auth[argc++] = ra->password;
+		if (redis_conn_append(c, argc, auth, NULL) == -1)
+			return -1;
+		n++;
+	}
+	if (ra->db == 0)
+		return n;
+	snprintf(db, sizeof(db), "%u", ra->db);
+	select[1] = db;
+	return redis_conn_append(c, 2, select, NULL) == -1 ? -1 : n + 1;
+}
+
+static struct redis_conn *
+new_connection(const struct redis_address *ra, bool may_wait, int *nanswers,
+    char *error, size_t error_size)
+{
+	struct redis_conn *c = calloc(1, sizeof(*c));
+
+	*nanswers = -1;
+	if (c != NULL)
+		c->context = connect_to(ra, may_wait);
+	if (c != NULL && c->context != NULL && c->context->err == 0)
+		*nanswers = append_introduction(c, ra);
+	if (*nanswers != -1) {
+		if (ra->unix_path == NULL)
+			redisEnableKeepAlive(c->context);
+		return c;
+	}
+	redis_conn_put_error(c, ra, error, error_size);
+	redis_conn_close(c);
+	return NULL;
+}
+
+struct redis_conn *
+redis_conn_begin(const struct redis_address *ra, int *nanswers, char *error,
+    size_t error_size)
+{
+	return new_connection(ra, false, nanswers, error, error_size);
+}
+
+struct redis_conn *
+redis_conn_open(const struct redis_address *ra, char *error, size_t error_size)
+{
+	struct redis_conn *c;
+	struct answer a;
+	int n;
+
+	if ((c = new_connection(ra, true, &n, error, error_size)) == NULL)
+		return NULL;
+	redisSetTimeout(c->context, milliseconds(REDIS_COMMAND_TIMEOUT_MS));
+	redis_conn_flush(c); /* its error comes up in the wait */
+	for (; n > 0; n--) {
+		redis_conn_wait(c, &a);
+		if (a.kind == ANSWER_BROKEN || a.kind == ANSWER_ERROR)
+			goto fail;
+	}
+	return c;
+fail:
+	if (a.kind == ANSWER_ERROR)
+		redis_address_put_error(ra, a.text, error, error_size);
+	else
+		redis_conn_put_error(c, ra, error, error_size);
+	redis_conn_close(c);
+	return NULL;
+}
+
+void
+redis_conn_close(struct redis_conn *c)
+{
+	if (c == NULL)
+		return;
+	if (c->reply != NULL)
+		freeReplyObject(c->reply);
+	if (c->context != NULL)
+		redisFree(c->context);
+	free(c);
+}
+
+const char *
+redis_conn_error(const struct redis_conn *c)
+{
+	/* a read or write that ran into its time limit */
+	if (c->context->err == REDIS_ERR_IO &&
+	    strcmp(c->context->errstr, strerror(EAGAIN)) == 0)
+		return "no answer within the time limit";
+	return c->context->err != 0 ? c->context->errstr : "out of memory";
+}
+
+void
+redis_conn_put_error(const struct redis_conn *c, const struct redis_address *ra,
+    char *error, size_t error_size)
+{
+	redis_address_put_error(ra,
+	    c != NULL && c->context != NULL ? redis_conn_error(c)
+					    : "out of memory",
+	    error, error_size);
+}
+
+bool
+redis_conn_was_cut(const struct redis_conn *c)
+{
+	return c->context->err == REDIS_ERR_EOF ||
+	       (c->context->err == REDIS_ERR_IO &&
+		   strcmp(c->context->errstr, strerror(ECONNRESET)) == 0);
+}
+
+int
+redis_conn_fd(const struct redis_conn *c)
+{
+	return c->context->fd;
+}
+
+struct redisContext *
+redis_conn_context(const struct redis_conn *c)
+{
+	return c->context;
+}
+
+int
+redis_conn_append(
+    struct redis_conn *c, int argc, const char *const *argv, const size_t *lens)
+{
+	/* hiredis does not write to argv; its prototype says char ** */
+	return redisAppendCommandArgv(c->context, argc,
+		   (const char **)(uintptr_t)argv, lens) == REDIS_OK
+		   ? 0
+		   : -1;
+}
+
+int
+redis_conn_append_script(struct redis_conn *c,
+    const struct redis_script *script, int argc, const char *const *argv,
+    const size_t *lens)
+{
+	const char **words = calloc((size_t)argc + 2, sizeof(*words));
+	size_t *word_lens = calloc((size_t)argc + 2, sizeof(*word_lens));
+	bool is_known = c->known == script;
+	int failed = -1, i;
+
+	if (words == NULL || word_lens == NULL)
+		goto out;
+	words[0] = is_known ? "EVALSHA" : "EVAL";
+	words[1] = is_known ? script->sha1 : script->text;
+	word_lens[0] = strlen(words[0]);
+	word_lens[1] = is_known ? 40 : script->len;
+	for (i = 0; i < argc; i++) {
+		words[i + 2] = argv[i];
+		word_lens[i + 2] = lens != NULL ? lens[i] : strlen(argv[i]);
+	}
+	failed = redis_conn_append(c, argc + 2, words, word_lens);
+	if (!failed)
+		c->known = script;
+out:
+	free(words);
+	free(word_lens);
+	return failed;
+}
+
+int
+redis_conn_send(struct redis_conn *c, bool *is_done)
+{
+	int done = 0;
+
+	c->known = NULL;
+	if (redisBufferWrite(c->context, &done) != REDIS_OK)
+		return -1;
+	*is_done = done != 0;
+	return 0;
+}
+
+int
+redis_conn_flush(struct redis_conn *c)
+{
+	bool is_done = false;
+
+	while (!is_done)
+		if (redis_conn_send(c, &is_done) == -1)
+			return -1;
+	return 0;
+}
+
+int
+redis_conn_fill(struct redis_conn *c)
+{
+	return redisBufferRead(c->context) == REDIS_OK ? 0 : -1;
+}
+
+static void
+read_reply(struct answer *a, const redisReply *r)
+{
+	memset(a, 0, sizeof(*a));
+	a->reply = r;
+	switch (r->type) {
+	case REDIS_REPLY_ERROR:
+	case REDIS_REPLY_STATUS:
+	case REDIS_REPLY_STRING:
+		a->kind =
+		    r->type == REDIS_REPLY_ERROR ? ANSWER_ERROR : ANSWER_TEXT;
+		a->text = r->str;
+		a->len = (size_t)r->len;
+		break;
+	case REDIS_REPLY_INTEGER:
+		a->kind = ANSWER_NUMBER;
+		a->number = r->integer;
+		break;
+	case REDIS_REPLY_ARRAY:
+		a->kind = ANSWER_LIST;
+		a->number = (int64_t)r->elements;
+		break;
+	default:
+		a->kind = ANSWER_NIL;
+	}
+}
+
+enum answer_kind
+redis_conn_try(struct redis_conn *c, struct answer *a)
+{
+	void *reply = NULL;
+
+	if (c->reply != NULL) {
+		freeReplyObject(c->reply);
+		c->reply = NULL;
+	}
+	memset(a, 0, sizeof(*a));
+	if (redisGetReplyFromReader(c->context, &reply) != REDIS_OK)
+		return a->kind = ANSWER_BROKEN;
+	if (reply == NULL)
+		return a->kind = ANSWER_NONE;
+	c->reply = reply;
+	read_reply(a, c->reply);
+	return a->kind;
+}
+
+enum answer_kind
+redis_conn_wait(struct redis_conn *c, struct answer *a)
+{
+	while (redis_conn_try(c, a) == ANSWER_NONE)
+		if (redis_conn_fill(c) == -1)
+			return a->kind = ANSWER_BROKEN;
+	return a->kind;
+}
+
+enum answer_kind
+redis_answer_item(const struct answer *a, size_t i, struct answer *item)
+{
+	const redisReply *r = a->reply;
+
+	memset(item, 0, sizeof(*item));
+	if (a->kind == ANSWER_LIST && i < r->elements)
+		read_reply(item, r->element[i]);
+	return item->kind;
+}

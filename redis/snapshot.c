@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: ISC */
+/* The script's answer, member by member: see the head of lua/snapshot.lua. */
+#include "redis/snapshot.h"
+
+#include <stdint.h>
+#include <string.h>
+
+#include <hiredis/hiredis.h>
+
+#include "redis/record.h"
+
+enum {
+	AT_CLOCK,
+	AT_EPOCH,
+	AT_NOW,
+	AT_IS_REPLICA,
+	AT_HAS_MORE,
+	AT_PATTERNS,
+	AT_SESSION,
+	AT_CHANNELS,
+	AT_RECORDS,
+	AT_NEXT_BYTES,
+	NMEMBERS
+};
+
+bool
+snapshot_is_valid(const redisReply *r)
+{
+	return r->type == REDIS_REPLY_ARRAY && r->elements == NMEMBERS &&
+	       r->element[AT_CHANNELS]->type == REDIS_REPLY_ARRAY &&
+	       r->element[AT_RECORDS]->type == REDIS_REPLY_ARRAY;
+}
+
+static uint64_t
+number(const redisReply *r)
+{
+	return r->type == REDIS_REPLY_INTEGER && r->integer > 0
+		   ? (uint64_t)r->integer
+		   : 0;
+}
+
+/* A string, NUL-terminated; NULL: there is none. */
+static const char *
+text(const redisReply *r)
+{
+	return r->type == REDIS_REPLY_STRING ? r->str : NULL;
+}
+
+void
+snapshot_read(
+    const redisReply *r, struct taken_channel *found, size_t n, struct take *t)
+{
+	redisReply *const *m = r->element;
+	const redisReply *channels = m[AT_CHANNELS];
+	size_t i;
+
+	memset(found, 0, n * sizeof(*found));
+	for (i = 0; i < n && 2 * i + 1 < channels->elements; i++) {
+		found[i].last = number(channels->element[2 * i]);
+		found[i].oldest_prev = number(channels->element[2 * i + 1]);
+	}
+	*t = (struct take){
+		.clock = number(m[AT_CLOCK]),
+		.epoch = number(m[AT_EPOCH]),
+		.now_us = number(m[AT_NOW]),
+		.is_replica = number(m[AT_IS_REPLICA]) != 0,
+		.has_more = number(m[AT_HAS_MORE]) != 0,
+		.patterns = text(m[AT_PATTERNS]),
+		.session = text(m[AT_SESSION]),
+		.session_len = (size_t)m[AT_SESSION]->len,
+		.channels = found,
+		.nrecords = m[AT_RECORDS]->elements / 2,
+		.next_bytes = number(m[AT_NEXT_BYTES]),
+	};
+}
+
+int
+snapshot_record(const redisReply *r, size_t i, size_t n, size_t *channel,
+    struct record *rec)
+{
+	const redisReply *records = r->element[AT_RECORDS];
+	const redisReply *c = records->element[2 * i];
+	const redisReply *bytes = records->element[2 * i + 1];
+
+	*channel = (size_t)number(c);
+	if (*channel >= n || bytes->type != REDIS_REPLY_STRING)
+		return -1;
+	return record_parse(rec, bytes->str, (size_t)bytes->len);
+}

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: ISC */
+/* The words of a take; what EVAL's mean stands in lua/snapshot.lua. */
+#include "redis/take.h"
+
+#include "lua_snapshot.h"
+
+static void
+build_eval(struct take_words *w, const char *session_key)
+{
+	struct command *c = &w->eval;
+	size_t i;
+
+	command_add_text(c, "EVAL");
+	command_add(c, lua_snapshot.text, lua_snapshot.len);
+	command_add_number(c, 4 + 2 * w->channels->n);
+	command_add_name(c, "clock", "");
+	command_add_name(c, "epoch", "");
+	command_add_name(c, "recorder", "");
+	if (session_key != NULL)
+		command_add_text(c, session_key);
+	else
+		command_add_name(c, "recorder", ""); /* see snapshot.lua */
+	for (i = 0; i < w->channels->n; i++) {
+		command_add_name(c, "history:", w->channels->items[i].name);
+		command_add_name(c, "meta:", w->channels->items[i].name);
+	}
+	command_fix(c);
+}
+
+static void
+build_subscribe(struct take_words *w, const char *session_key)
+{
+	struct command *c = &w->subscribe;
+	size_t i;
+
+	command_add_text(c, "SUBSCRIBE");
+	command_add_name(c, "recorder", "");
+	for (i = 0; i < w->channels->n; i++)
+		command_add_name(c, "event:", w->channels->items[i].name);
+	if (session_key != NULL)
+		command_add_text(c, session_key);
+	command_fix(c);
+}
+
+int
+take_words_init(struct take_words *w, const char *prefix,
+    const struct channel_set *channels, const char *session_key)
+{
+	const size_t n = channels->n;
+	int eval, subscribe;
+
+	w->channels = channels;
+	eval = command_init(&w->eval, prefix, 11 + 3 * n, 7 + 3 * n);
+	subscribe = command_init(&w->subscribe, prefix, 3 + 2 * n, 1 + n);
+	if (eval == -1 || subscribe == -1)
+		return -1;
+	build_eval(w, session_key);
+	build_subscribe(w, session_key);
+	return 0;
+}
+
+void
+take_words_free(struct take_words *w)
+{
+	command_free(&w->eval);
+	command_free(&w->subscribe);
+}
+
+static void
+set_eval(struct take_words *w, const struct position *positions,
+    uint64_t highest, const struct cursor *start, size_t bytes)
+{
+	struct command *c = &w->eval;
+	size_t i;
+
+	command_rewind(c);
+	command_add_number(c, bytes);
+	command_add_number(c, highest);
+	command_add_text(c, start->kind == CURSOR_LAST	  ? "last"
+			    : start->kind == CURSOR_SINCE ? "since"
+							  : "");
+	command_add_number(c, start->number);
+	for (i = 0; i < w->channels->n; i++)
+		command_add_number(c, positions[i].id);
+}
+
+/* The last words of SUBSCRIBE: plain channels. */
+static void
+set_subscribe(struct take_words *w, const struct position *positions)
+{
+	const struct channel_set *channels = w->channels;
+	size_t i;
+
+	command_rewind(&w->subscribe);
+	for (i = 0; i < channels->n; i++)
+		if (positions[i].hears_plain)
+			command_add(&w->subscribe, channels->items[i].name,
+			    channels->items[i].len);
+}
+
+void
+take_words_set(struct take_words *w, const struct position *positions,
+    uint64_t highest, const struct cursor *start, size_t bytes)
+{
+	set_eval(w, positions, highest, start, bytes);
+	set_subscribe(w, positions);
+}
+
+/* --- how much ----------------------------------------------------------- */
+
+#define CUTS_MIN 3
+#define CUTS_MS 3000
+
+void
+take_size_init(struct take_size *ts)
+{
+	*ts = (struct take_size){ .bytes = TAKE_BYTES_MAX };
+}
+
+bool
+take_size_cut(struct take_size *ts, int64_t now_ms)
+{
+	switch (ts->bytes) {
+	case TAKE_PROBE:
+		return false; /* it is not the size */
+	case TAKE_SINGLE:
+		if (ts->ncuts++ == 0)
+			ts->cut_at_ms = now_ms;
+		ts->bytes = TAKE_PROBE;
+		return true;
+	default:
+		ts->bytes =
+		    ts->bytes > TAKE_BYTES_MIN ? ts->bytes / 2 : TAKE_SINGLE;
+		return true;
+	}
+}
+
+static void
+grow(struct take_size *ts)
+{
+	ts->bytes += ts->bytes / 8; /* slowly: the limit may be just above */
+	if (ts->bytes < TAKE_BYTES_MIN)
+		ts->bytes = TAKE_BYTES_MIN;
+	if (ts->bytes > TAKE_BYTES_MAX)
+		ts->bytes = TAKE_BYTES_MAX;
+}
+
+bool
+take_size_answered(struct take_size *ts, uint64_t next_bytes, int64_t now_ms)
+{
+	const bool is_small = next_bytes < TAKE_BYTES_MIN;
+	bool is_over;
+
+	if (ts->bytes != TAKE_PROBE) {
+		ts->ncuts = 0;
+		grow(ts);
+		return false;
+	}
+	ts->bytes = TAKE_SINGLE;
+	is_over = !is_small && ts->ncuts >= CUTS_MIN &&
+		  now_ms - ts->cut_at_ms >= CUTS_MS;
+	if (is_small || is_over)
+		ts->ncuts = 0;
+	return is_over;
+}
