@@ -12,7 +12,7 @@ vpath %.h $(FOLDERS)
 
 FCGI_SSE := fcgi-sse respond config socket children kept handover listener client \
 	request channel verdict reply cookie session session_grant session_key \
-	redis_address redis_conn command take snapshot redis_sub resume recent \
+	redis_address redis_conn command take snapshot redis_sub resume \
 	publish recorder record_sub record_pub record_queue lease event sse record outlet \
 	progress plain delivery follow stream sandbox backoff clock log buf parse \
 	utf8 glob
@@ -39,9 +39,8 @@ session_grant_test := session_grant channel parse utf8 buf
 session_test := session session_grant verdict channel parse utf8 glob buf
 reply_test := reply buf
 resume_test := resume
-recent_test := recent
 progress_test := progress
-plain_test := plain recent event sse record parse utf8 glob buf
+plain_test := plain event sse record parse utf8 glob buf
 record_queue_test := record_queue
 lease_test := lease record parse buf
 log_test := log

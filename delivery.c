@@ -41,6 +41,7 @@ delivery_set(struct delivery *d, const struct channel_set *channels)
 	if (d->is_started)
 		from = (struct cursor){ CURSOR_ID, d->out->cursor };
 	delivery_free(d);
+	plain_init(&d->plain, channels->n, from.kind == CURSOR_NONE);
 	d->channels = channels;
 	d->is_affected = calloc(channels->n + 1, sizeof(*d->is_affected));
 	/* until the next check a replica may lag */
@@ -68,26 +69,63 @@ delivery_put_record(
 {
 	if (!progress_reach(&d->progress, channel, rec))
 		return CLIENT_OK;
-	if (!plain_was_passed(&d->plain, channel, rec, clock_now_ms()))
+	if (!plain_was_passed(&d->plain, channel, rec))
 		return outlet_put_record(d->out, rec);
 	/* it was sent live, without its id */
 	return rec->id > d->out->cursor ? outlet_put_id(d->out, rec->id)
 					: CLIENT_OK;
 }
 
-enum client_result
-delivery_put_plain(struct delivery *d, const struct sub_message *m)
+static enum client_result
+put_message(struct delivery *d, const char *payload, size_t len)
 {
 	enum client_result result = CLIENT_OK;
 	struct buf frame;
 
-	if (m->payload_len > d->cfg->event_bytes)
+	if (len > d->cfg->event_bytes)
 		return CLIENT_OK;
 	buf_init(&frame, SSE_FRAME_LEN_MAX(d->cfg->event_bytes));
-	if (plain_put_frame(&d->plain, &frame, m->channel, m->payload,
-		m->payload_len, clock_now_ms()) == 0)
+	if (plain_put_frame(&frame, payload, len) == 0)
 		result = outlet_put(d->out, frame.bytes, frame.len);
 	buf_free(&frame);
+	return result;
+}
+
+enum client_result
+delivery_put_plain(struct delivery *d, const struct sub_message *m)
+{
+	/* some that were on their way when the recorder came */
+	if (!d->progress.positions[m->channel].hears_plain)
+		return CLIENT_OK;
+	if (plain_keep(&d->plain, m->payload, m->payload_len))
+		return CLIENT_OK;
+	return put_message(d, m->payload, m->payload_len);
+}
+
+enum client_result
+delivery_put_relay(struct delivery *d, const struct sub_message *m)
+{
+	const bool is_new =
+	    plain_hear_relay(&d->plain, m->channel, m->relay.place);
+
+	/* who hears for himself has passed it on */
+	if (!is_new || d->progress.positions[m->channel].hears_plain)
+		return CLIENT_OK;
+	return outlet_put(d->out, m->relay.frame, m->relay.frame_len);
+}
+
+enum client_result
+delivery_put_held(struct delivery *d)
+{
+	enum client_result result = CLIENT_OK;
+	const char *payload;
+	size_t at = 0, len;
+
+	if (!plain_are_recorded(&d->plain, d->taken.token))
+		while (result == CLIENT_OK &&
+		       plain_next_held(&d->plain, &at, &payload, &len))
+			result = put_message(d, payload, len);
+	plain_drop_held(&d->plain);
 	return result;
 }
 

@@ -56,6 +56,14 @@ enum client_result delivery_put_record(
 enum client_result delivery_put_plain(
     struct delivery *d, const struct sub_message *m);
 
+/* One from the recorder, which cannot record it yet. */
+enum client_result delivery_put_relay(
+    struct delivery *d, const struct sub_message *m);
+
+/* d->taken shows who records: plain messages that were held until that was
+ * known are passed on, or come as records. */
+enum client_result delivery_put_held(struct delivery *d);
+
 /*
  * What d->taken found: in the first one, where the stream begins; what is gone;
  * and the records.  Then the positions are exact, or, if d->taken.has_more,

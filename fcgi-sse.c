@@ -28,7 +28,7 @@
 /* --- the children ------------------------------------------------------- */
 
 static void __attribute__((noreturn))
-serve(const struct config *cfg, int fd, enum admission admission)
+serve(const struct config *cfg, int fd, enum admission admission, int life_fd)
 {
 	struct client *cl;
 	const char *why;
@@ -42,17 +42,16 @@ serve(const struct config *cfg, int fd, enum admission admission)
 		_exit(EX_OK);
 	}
 	/* who is gone is not written to again: libfcgi would linger */
-	if (respond(cl, cfg, admission) == CLIENT_GONE)
+	if (respond(cl, cfg, admission, life_fd) == CLIENT_GONE)
 		_exit(EX_OK);
 	client_end(cl);
 	exit(EX_OK);
 }
 
 static void __attribute__((noreturn))
-record(const struct config *cfg, const struct kept_start *start)
+record(const struct config *cfg, int ready_fd)
 {
-	exit(recorder_run(
-	    cfg, start->token, start->dead_token, start->ready_fd));
+	exit(recorder_run(cfg, ready_fd));
 }
 
 /* --- CGI ---------------------------------------------------------------- */
@@ -88,7 +87,7 @@ serve_cgi(struct config *cfg)
 	}
 	cl = client_open_cgi((int64_t)cfg->write_timeout_s * 1000);
 	if (cl != NULL)
-		respond(cl, cfg, ADMISSION_OPEN);
+		respond(cl, cfg, ADMISSION_OPEN, -1);
 	client_end(cl);
 	return EX_OK;
 }

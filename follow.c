@@ -44,6 +44,7 @@ lose(struct follower *f)
 	log_debug("%s; the stream waits", redis_sub_error(f->sub));
 	if (other_size && f->size.bytes != TAKE_PROBE)
 		backoff_reset(&f->backoff);
+	plain_cut(&f->delivery.plain);
 	f->is_hopeless = !f->delivery.is_started && !other_size;
 	f->coverage_tries = 0;
 	enter(f, FOLLOW_AWAY, backoff_next(&f->backoff));
@@ -88,6 +89,16 @@ follow_work(struct follower *f, bool is_quiet)
 	case FOLLOW_CHANGED:
 		break;
 	}
+}
+
+void
+follow_doubt(struct follower *f)
+{
+	/* not at once: Redis is to hear of it first, and there may be many */
+	const int64_t soon_ms = clock_now_ms() + clock_random(50, 150);
+
+	if (f->state == FOLLOW_LIVE && soon_ms < f->due_ms)
+		f->due_ms = soon_ms;
 }
 
 /* --- what a take found -------------------------------------------------- */
@@ -138,6 +149,8 @@ hear_taken(struct follower *f)
 		enter(f, FOLLOW_CHANGED, 0);
 		return CLIENT_OK;
 	}
+	if (delivery_put_held(&f->delivery) == CLIENT_GONE)
+		return CLIENT_GONE;
 	if (coverage_changed(f, t)) {
 		ask(f);
 		return CLIENT_OK;
@@ -187,6 +200,10 @@ hear(struct follower *f, enum sub_kind kind, const struct sub_message *m)
 		return f->is_muted || !f->delivery.is_started
 			   ? CLIENT_OK
 			   : delivery_put_plain(&f->delivery, m);
+	case SUB_RELAY:
+		return f->is_muted || !f->delivery.is_started
+			   ? CLIENT_OK
+			   : delivery_put_relay(&f->delivery, m);
 	case SUB_NOTICE:
 		plain_hear_notice(
 		    &f->delivery.plain, m->payload, m->payload_len);

@@ -69,6 +69,9 @@ int follow_set(struct follower *f);
 /* Do what due_ms was set for.  is_quiet: Redis had nothing to say just now. */
 void follow_work(struct follower *f, bool is_quiet);
 
+/* The recorder of this host may be dead: a check is due soon. */
+void follow_doubt(struct follower *f);
+
 /* Redis has something to say, or takes something (revents of poll()): pass on
  * what is the client's.  Returns CLIENT_GONE when nobody reads any more. */
 enum client_result follow_hear(struct follower *f, short revents);

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Plain messages in a stream: which channels it must hear them on, their
- * frames, and which of them come again as records.  Pure; the caller says what
- * time it is.
+ * Plain messages in a stream: which channels it must hear them on itself, since
+ * nobody records them, and which of those that it passed on come again as
+ * records.  All who are subscribed hear the same messages and announcements in
+ * the same order: what came before a recorder's announcement is no record of
+ * its, what came after will be one.  Messages that a recorder passes on itself,
+ * while Redis takes no writes, are known by their place in its queue.  Pure.
  */
 #ifndef PLAIN_H
 #define PLAIN_H
@@ -12,17 +15,42 @@
 #include <stdint.h>
 
 #include "base/buf.h"
-#include "recent.h"
 #include "redis/channel.h"
 #include "redis/record.h"
 #include "redis/take.h"
 
-/* All zero is one that has heard nothing. */
-struct plain {
-	struct recent recent; /* what was passed on */
-	char recorder[40];    /* token of the last one heard to come */
+#define PLAIN_TOKEN_SIZE 64
+#define PLAIN_RANGES_MAX 8
+
+/* Places in the line of messages that are not recorded yet, from first to
+ * last: they were passed on. */
+struct plain_range {
+	uint64_t first, last;
 };
 
+struct plain_relayed {
+	struct plain_range ranges[PLAIN_RANGES_MAX]; /* oldest first */
+	size_t n;
+	bool is_cut; /* the next one begins another range */
+};
+
+/* Others do not look into it. */
+struct plain {
+	size_t nchannels;
+	bool is_newcomer; /* what was before its first one is not its */
+
+	/* what a recorder passed on, by channel; owned; NULL: there is none */
+	struct plain_relayed *relayed;
+
+	/* after an announcement, until a take shows what it is worth */
+	bool is_holding;
+	char held_token[PLAIN_TOKEN_SIZE]; /* who has announced */
+	struct buf held;		   /* len, bytes, len, bytes ... */
+};
+
+/* For a stream of n channels; is_newcomer: one that asked for nothing in the
+ * past. */
+void plain_init(struct plain *p, size_t n, bool is_newcomer);
 void plain_free(struct plain *p);
 
 /* Note in positions[] (one for each channel) where nobody records what comes:
@@ -31,26 +59,40 @@ void plain_free(struct plain *p);
 bool plain_update_coverage(struct position *positions,
     const struct channel_set *channels, const char *patterns);
 
-/*
- * Append the frame of a plain message, and remember it.  Returns 0, or -1 with
- * out unchanged if the message is a record (another site's), or its frame would
- * pass out's limit, or there is no memory.
- */
-int plain_put_frame(struct plain *p, struct buf *out, size_t channel,
-    const char *payload, size_t len, int64_t now_ms);
+/* Append the frame of a plain message.  Returns 0, or -1 with out unchanged if
+ * the message is a record (another site's), or its frame would pass out's
+ * limit, or there is no memory. */
+int plain_put_frame(struct buf *out, const char *payload, size_t len);
 
-/* Was the message that this record was made of passed on?  Then it is
- * forgotten, once. */
-bool plain_was_passed(
-    struct plain *p, size_t channel, const struct record *rec, int64_t now_ms);
+/* --- an announcement ---------------------------------------------------- */
 
-/*
- * A recorder came or went.  One records only what came after its own
- * announcement.  So what was passed on before a new one's cannot come again,
- * and an equal message that does is another one.  (The same recorder,
- * regaining its lease, may have kept a queue.)
- * notice: as notice_parse reads it.
- */
+/* One was heard ("0 0 r\nup ATTEMPT TOKEN", or another one, or a forged one):
+ * after "up" messages are held until a take shows who records.  What was passed
+ * on by the recorder before will not be recorded. */
 void plain_hear_notice(struct plain *p, const char *notice, size_t len);
+
+/* Is this message to be held?  Then it is kept (up to a megabyte of them). */
+bool plain_keep(struct plain *p, const char *payload, size_t len);
+
+/* A take has found this recorder, or NULL: does it record what is held?  If
+ * not, pass it on: *at is 0 at first; false: there is no more.  Then drop it. */
+bool plain_are_recorded(const struct plain *p, const char *token);
+bool plain_next_held(
+    const struct plain *p, size_t *at, const char **payload, size_t *len);
+void plain_drop_held(struct plain *p);
+
+/* --- from the recorder -------------------------------------------------- */
+
+/* A message that the recorder passes on: note its place.  Returns whether it is
+ * new. */
+bool plain_hear_relay(struct plain *p, size_t channel, uint64_t place);
+
+/* The connection was cut: the next place may leave a gap. */
+void plain_cut(struct plain *p);
+
+/* A record of the channel has come, once and in order: was the message that it
+ * was made of passed on? */
+bool plain_was_passed(
+    struct plain *p, size_t channel, const struct record *rec);
 
 #endif

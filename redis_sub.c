@@ -166,14 +166,16 @@ read_message(
 		return SUB_SESSION;
 	name += sub->prefix_len;
 	len -= sub->prefix_len;
-	if (len > event_len && memcmp(name, event, event_len) == 0)
-		return channel_set_find(sub->channels, name + event_len,
-			   len - event_len, &m->channel) &&
-			       record_parse(
-				   &m->rec, m->payload, m->payload_len) == 0
-			   ? SUB_RECORD
-			   : SUB_NONE;
-	return SUB_NOTICE;
+	if (len <= event_len || memcmp(name, event, event_len) != 0)
+		return SUB_NOTICE;
+	if (!channel_set_find(
+		sub->channels, name + event_len, len - event_len, &m->channel))
+		return SUB_NONE;
+	if (record_parse(&m->rec, m->payload, m->payload_len) == 0)
+		return SUB_RECORD;
+	return relay_parse(&m->relay, m->payload, m->payload_len) == 0
+		   ? SUB_RELAY
+		   : SUB_NONE;
 }
 
 /* --- the take ----------------------------------------------------------- */

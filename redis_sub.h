@@ -59,6 +59,7 @@ enum sub_kind {
 	SUB_NONE,    /* nothing more has been read */
 	SUB_RECORD,  /* rec, of channel */
 	SUB_PLAIN,   /* payload, of channel: a plain PUBLISH */
+	SUB_RELAY,   /* relay, of channel */
 	SUB_NOTICE,  /* a recorder came or went: take */
 	SUB_SESSION, /* the session's grant changed: pass nothing on, take */
 	SUB_TAKEN,   /* the take that was asked for is there */
@@ -69,6 +70,7 @@ enum sub_kind {
 struct sub_message {
 	size_t channel;
 	struct record rec;
+	struct relay relay;
 	const char *payload;
 	size_t payload_len;
 };

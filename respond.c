@@ -110,7 +110,7 @@ read_session(struct session *s, const struct request *req,
 
 static enum client_result
 subscribe(struct client *cl, const struct config *cfg,
-    const struct request *req, struct verdict *v)
+    const struct request *req, int life_fd, struct verdict *v)
 {
 	struct session s;
 	enum client_result result;
@@ -119,7 +119,7 @@ subscribe(struct client *cl, const struct config *cfg,
 		result = refuse(cl, req, &s, v);
 	else if (req->method == METHOD_GET ||
 		 (req->method == METHOD_HEAD && s.needs_grant))
-		result = stream_run(cl, cfg, req, &s);
+		result = stream_run(cl, cfg, req, &s, life_fd);
 	else
 		result = answer_without_stream(cl, req, &s);
 	session_close(&s);
@@ -128,11 +128,11 @@ subscribe(struct client *cl, const struct config *cfg,
 
 static enum client_result
 serve_role(struct client *cl, const struct config *cfg,
-    const struct request *req, struct verdict *v)
+    const struct request *req, int life_fd, struct verdict *v)
 {
 	switch (req->role) {
 	case ROLE_SUBSCRIBE:
-		return subscribe(cl, cfg, req, v);
+		return subscribe(cl, cfg, req, life_fd, v);
 	case ROLE_PUBLISH: /* to come */
 	case ROLE_STATUS:
 	case ROLE_UNKNOWN:
@@ -145,7 +145,8 @@ serve_role(struct client *cl, const struct config *cfg,
 }
 
 enum client_result
-respond(struct client *cl, const struct config *cfg, enum admission admission)
+respond(struct client *cl, const struct config *cfg, enum admission admission,
+    int life_fd)
 {
 	const struct request_limits limits = { cfg->prefix,
 		(size_t)cfg->max_channels };
@@ -157,7 +158,7 @@ respond(struct client *cl, const struct config *cfg, enum admission admission)
 	    admit(admission, &v) == -1)
 		result = refuse(cl, &req, NULL, &v);
 	else
-		result = serve_role(cl, cfg, &req, &v);
+		result = serve_role(cl, cfg, &req, life_fd, &v);
 	request_free(&req);
 	return result;
 }

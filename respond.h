@@ -7,10 +7,11 @@
 #include "client.h"
 #include "parent/listener.h"
 
-/* Answer the client's request: with a stream, or why there is none.  Returns
+/* Answer the client's request: with a stream, or why there is none.  life_fd:
+ * see listener.h.  Returns
  * CLIENT_OK if the answer is to be ended properly, CLIENT_GONE if nobody reads
  * it any more. */
-enum client_result respond(
-    struct client *cl, const struct config *cfg, enum admission admission);
+enum client_result respond(struct client *cl, const struct config *cfg,
+    enum admission admission, int life_fd);
 
 #endif

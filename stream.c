@@ -33,6 +33,7 @@ struct stream {
 	const struct config *cfg;
 	const struct request *req;
 	struct session *session;
+	int life_fd; /* at its end when nobody records here; or -1 */
 	struct outlet out;
 	struct follower follower;
 	bool is_stopping;
@@ -208,18 +209,23 @@ static enum client_result
 wait_for_events(struct stream *st, short *redis_events)
 {
 	const struct redis_sub *sub = st->follower.sub;
-	struct pollfd fds[2] = { { .fd = redis_sub_fd(sub),
+	struct pollfd fds[3] = { { .fd = redis_sub_fd(sub),
 				     .events = redis_sub_poll_events(sub) },
 		{ .fd = client_fd(st->cl),
-		    .events = client_poll_events(st->cl) } };
+		    .events = client_poll_events(st->cl) },
+		{ .fd = st->life_fd } };
 	struct timespec ts = time_to_wait(st);
 
 	*redis_events = 0;
-	if (ppoll(fds, 2, &ts, &while_waiting) == -1)
+	if (ppoll(fds, 3, &ts, &while_waiting) == -1)
 		return errno == EINTR ? CLIENT_OK : CLIENT_GONE;
 	if (fds[1].revents != 0 && client_has_left(st->cl, fds[1].revents))
 		return CLIENT_GONE;
 	*redis_events = fds[0].revents;
+	if (fds[2].revents != 0) {
+		st->life_fd = -1;
+		follow_doubt(&st->follower);
+	}
 	return CLIENT_OK;
 }
 
@@ -265,9 +271,13 @@ turn(struct stream *st)
 
 enum client_result
 stream_run(struct client *cl, const struct config *cfg,
-    const struct request *req, struct session *s)
+    const struct request *req, struct session *s, int life_fd)
 {
-	struct stream st = { .cl = cl, .cfg = cfg, .req = req, .session = s };
+	struct stream st = { .cl = cl,
+		.cfg = cfg,
+		.req = req,
+		.session = s,
+		.life_fd = life_fd };
 	int64_t lifetime_ms = (int64_t)cfg->max_lifetime_s * 1000;
 	enum client_result result = CLIENT_OK;
 

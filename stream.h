@@ -23,10 +23,10 @@ bool stream_is_stopping(void);
 /*
  * Answer req with a stream of the session's channels, or with what there is to
  * say if Redis is away or the session is over.  s follows the session's grant
- * as it changes; it is read by the first take.  Returns CLIENT_OK if the answer
+ * as it changes; it is read by the first take.  life_fd: see listener.h.  Returns CLIENT_OK if the answer
  * is to be ended properly, CLIENT_GONE if nobody reads it any more.
  */
 enum client_result stream_run(struct client *cl, const struct config *cfg,
-    const struct request *req, struct session *s);
+    const struct request *req, struct session *s, int life_fd);
 
 #endif

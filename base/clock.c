@@ -2,6 +2,7 @@
 /* The two impure readings that most processes need. */
 #include "base/clock.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
 #include <time.h>
@@ -26,4 +27,17 @@ clock_random(int64_t least, int64_t most)
 	return most <= least
 		   ? least
 		   : least + (int64_t)(n % (uint64_t)(most - least + 1));
+}
+
+void
+clock_put_random_hex(char *text, size_t n)
+{
+	unsigned char byte;
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		if (getrandom(&byte, 1, 0) != 1)
+			abort(); /* cannot come short (getrandom(2)) */
+		snprintf(text + 2 * i, 3, "%02x", byte);
+	}
 }

@@ -3,6 +3,7 @@
 #ifndef CLOCK_H
 #define CLOCK_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 /* Milliseconds of CLOCK_MONOTONIC; the zero of every deadline_ms. */
@@ -10,5 +11,8 @@ int64_t clock_now_ms(void);
 
 /* A random number from least to most (both included). */
 int64_t clock_random(int64_t least, int64_t most);
+
+/* n random bytes as 2 n hexadecimal digits and NUL. */
+void clock_put_random_hex(char *text, size_t n);
 
 #endif

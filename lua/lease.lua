@@ -7,44 +7,73 @@
 --       2 the caller's token   3 its patterns   4 the number of the event
 --       recorded last   5 how long the lease lasts (ms)   6 which of the
 --       caller's attempts this is: says which announcement belongs to which
+--       7 a token that no longer counts, the caller's former one; or ""
 --
 -- acquire, force: { "HELD", seq, attempt } if it was the caller's already,
--- { "NEW", seq, attempt } if it is now, { "OTHER", 0, 0 } if it is another's.
--- renew, release: 1 or 0.
+-- { "NEW", seq, attempt } if it is now, { "OTHER", until, 0 } if it is
+-- another's.  renew, release: 1 or 0.
 -- "up ATTEMPT TOKEN" and "down TOKEN" are announced; they begin like a record,
 -- so that recorders of other sites on the same Redis leave them alone.
-local verb, token = ARGV[1], ARGV[2]
-local holder = redis.call('HGET', KEYS[1], 'token')
+--
+-- The key has no life time: what it says holds until another recorder has it.
+-- That may be when nobody subscribes to "sse:recorder:TOKEN" any more, which
+-- the holder does on the connection that hears messages for as long as that
+-- lives.  "until" is for those who may not ask that.  When the holder has not
+-- renewed it for half a minute after that, streams hear for themselves
+-- (snapshot.lua), and it must begin anew.
+local key, verb, token = KEYS[1], ARGV[1], ARGV[2]
+local lease = redis.call('HMGET', key, 'token', 'seq', 'attempt', 'until')
+local holder, ends = lease[1], tonumber(lease[4]) or 0
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local has_lapsed = now >= ends + 30000
 
+-- First of all: without the right to publish nothing happens.
 local function announce(what)
-	redis.call('PUBLISH', KEYS[1], '0 0 r\n' .. what .. ' ' .. token)
+	redis.call('PUBLISH', key, '0 0 r\n' .. what .. ' ' .. token)
+end
+
+local function extend()
+	redis.call('HSET', key, 'until', string.format('%.0f', now + ARGV[5]))
+end
+
+local function is_taken()
+	if not holder or holder == ARGV[7] or verb == 'force' then
+		return false
+	end
+	local count = redis.pcall('PUBSUB', 'NUMSUB', key .. ':' .. holder)
+	if count.err then
+		return now < ends
+	end
+	return count[2] > 0
 end
 
 if verb == 'renew' then
 	if holder ~= token then
 		return 0
+	elseif has_lapsed then
+		redis.call('DEL', key)
+		return 0
 	end
-	redis.call('PEXPIRE', KEYS[1], ARGV[5])
-	redis.call('PUBLISH', KEYS[1] .. ':alive', '0 0 r\n' .. token)
+	extend()
 	return 1
 elseif verb == 'release' then
 	if holder ~= token then
 		return 0
 	end
-	redis.call('DEL', KEYS[1])
 	announce('down')
+	redis.call('DEL', key)
 	return 1
 end
-if holder == token then
-	redis.call('PEXPIRE', KEYS[1], ARGV[5])
-	local held = redis.call('HMGET', KEYS[1], 'seq', 'attempt')
-	return { 'HELD', tonumber(held[1] or '0'), tonumber(held[2] or '0') }
-elseif holder and verb ~= 'force' then
-	return { 'OTHER', 0, 0 }
+if holder == token and not has_lapsed then
+	extend()
+	return { 'HELD', tonumber(lease[2] or '0'), tonumber(lease[3] or '0') }
+elseif holder ~= token and is_taken() then
+	return { 'OTHER', ends, 0 }
 end
-redis.call('DEL', KEYS[1])
-redis.call('HSET', KEYS[1], 'token', token, 'patterns', ARGV[3], 'seq', ARGV[4],
-	'attempt', ARGV[6])
-redis.call('PEXPIRE', KEYS[1], ARGV[5])
 announce('up ' .. ARGV[6])
+redis.call('DEL', key)
+redis.call('HSET', key, 'token', token, 'patterns', ARGV[3], 'seq', ARGV[4],
+	'attempt', ARGV[6])
+extend()
 return { 'NEW', tonumber(ARGV[4]), tonumber(ARGV[6]) }

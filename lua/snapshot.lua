@@ -13,7 +13,8 @@
 -- Returns { clock, epoch, now, is_replica, more, patterns, session,
 --           { for each channel: last id, oldest's previous id or -1 },
 --           { channel number (from 0), record, ... merged by id },
---           size of the first record if ARGV 1 is 0, else 0 }
+--           size of the first record if ARGV 1 is 0, else 0,
+--           token of the active recorder }
 -- "oldest's previous id" is given where reading began at the oldest record
 -- kept: newer than the position, it shows that something is gone.
 local budget, highest = tonumber(ARGV[1]), tonumber(ARGV[2])
@@ -165,13 +166,36 @@ while #heap > 0 do
 	end
 end
 
+local function asks_replica()
+	return string.find(redis.call('INFO', 'replication'), 'role:slave', 1, true)
+		and 1 or 0
+end
+
 -- A position ahead of the clock is a store that went back, or a replica that
 -- lags: only then does it matter what this Redis is.
 local is_replica = 0
 if highest > clock then
-	local info = redis.call('INFO', 'replication')
-	if string.find(info, 'role:slave', 1, true) then
-		is_replica = 1
+	is_replica = asks_replica()
+end
+
+-- Does a recorder cover channels?  The one that has the lease, as long as its
+-- subscription lives, which a count of subscribers shows at once; but not if it
+-- has done nothing for half a minute (its machine may be gone without a word).
+-- Where the count cannot be had (on a replica, or for want of the right) the
+-- lease's own time counts.
+local lease = redis.call('HMGET', KEYS[3], 'token', 'patterns', 'until')
+local token, patterns = lease[1], lease[2]
+if token then
+	local ends = (tonumber(lease[3]) or 0) * 1000
+	local count = redis.pcall('PUBSUB', 'NUMSUB', KEYS[3] .. ':' .. token)
+	local hears = not count.err and count[2] > 0
+	if hears then
+		ends = ends + 30000000
+	elseif not count.err and now < ends and asks_replica() == 0 then
+		ends = 0
+	end
+	if now >= ends then
+		token, patterns = false, false
 	end
 end
 
@@ -187,5 +211,4 @@ if KEYS[4] ~= KEYS[3] then
 	end
 end
 return { clock, tonumber(redis.call('GET', KEYS[2]) or '0'), now, is_replica,
-	more, redis.call('HGET', KEYS[3], 'patterns'), session, state, records,
-	size }
+	more, patterns, session, state, records, size, token }

@@ -24,6 +24,16 @@ static const char *const kind_names[] = { [CHILD_STREAM] = "stream",
 	[CHILD_REFUSAL] = "refusal",
 	[CHILD_RECORDER] = "recorder" };
 
+static void
+set_flags_of_life(const struct parent_state *st, int flags)
+{
+	int i;
+
+	for (i = 0; i < 2; i++)
+		if (st->life[i] != -1)
+			fcntl(st->life[i], F_SETFD, flags);
+}
+
 int
 handover_write(const struct parent_state *st)
 {
@@ -36,7 +46,8 @@ handover_write(const struct parent_state *st)
 		return -1;
 	if ((f = fdopen(dup(fd), "w")) == NULL)
 		goto fail;
-	fprintf(f, "listen %d\ntoken %s\n", st->listen_fd, st->recorder.token);
+	fprintf(f, "listen %d\nlife %d\nlife %d\n", st->listen_fd, st->life[0],
+	    st->life[1]);
 	for (i = 0; i < st->children.n; i++)
 		fprintf(f, "%s %d\n", kind_names[st->children.list[i].kind],
 		    (int)st->children.list[i].pid);
@@ -46,6 +57,7 @@ handover_write(const struct parent_state *st)
 	if (setenv(VARIABLE, value, 1) == -1 ||
 	    fcntl(st->listen_fd, F_SETFD, 0) == -1)
 		goto fail;
+	set_flags_of_life(st, 0);
 	return fd;
 fail:
 	handover_undo(st, fd);
@@ -59,6 +71,7 @@ handover_undo(const struct parent_state *st, int fd)
 		close(fd);
 	unsetenv(VARIABLE);
 	fcntl(st->listen_fd, F_SETFD, FD_CLOEXEC);
+	set_flags_of_life(st, FD_CLOEXEC);
 }
 
 /* "NAME VALUE", in place; value is moved to VALUE.  Returns whether the line
@@ -80,14 +93,12 @@ read_line(struct parent_state *st, char *line)
 	size_t i;
 
 	line[strcspn(line, "\n")] = '\0';
-	if (is_line(line, "token", &value)) {
-		if (strlen(value) < sizeof(st->recorder.token))
-			memcpy(st->recorder.token, value, strlen(value) + 1);
-		return;
-	}
 	if (is_line(line, "listen", &value) &&
 	    parse_u64(value, strlen(value), INT32_MAX, &n) == 0)
 		st->listen_fd = (int)n;
+	if (is_line(line, "life", &value) &&
+	    parse_u64(value, strlen(value), INT32_MAX, &n) == 0)
+		st->life[st->life[0] == -1 ? 0 : 1] = (int)n;
 	for (i = 0; i < sizeof(kind_names) / sizeof(kind_names[0]); i++)
 		if (is_line(line, kind_names[i], &value) &&
 		    parse_u64(value, strlen(value), INT32_MAX, &n) == 0)
@@ -126,5 +137,6 @@ handover_read(struct parent_state *st)
 	fclose(f);
 	if (st->listen_fd != -1)
 		fcntl(st->listen_fd, F_SETFD, FD_CLOEXEC);
+	set_flags_of_life(st, FD_CLOEXEC);
 	return st->listen_fd == -1 ? -1 : 0;
 }

@@ -11,6 +11,7 @@
 
 struct parent_state {
 	int listen_fd;
+	int life[2]; /* a pipe that parent and recorder hold the end of */
 	struct children children;
 	struct kept recorder;
 };
@@ -22,7 +23,7 @@ int handover_write(const struct parent_state *st);
 /* No image came: take that back. */
 void handover_undo(const struct parent_state *st, int fd);
 
-/* Take up what was put there: the socket, the children, the recorder's token.
+/* Take up what was put there: the socket, the pipe, the children.
  * The rest of st stays as it is, and all of it if there is nothing.  Returns
  * 0, or -1 if no socket came. */
 int handover_read(struct parent_state *st);

@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/random.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -38,18 +37,6 @@ kept_is_due(const struct kept *k, const struct children *ch, int64_t now_ms)
 }
 
 static void
-new_token(char token[TOKEN_SIZE])
-{
-	unsigned char bytes[16];
-	int i;
-
-	if (getrandom(bytes, sizeof(bytes), 0) != sizeof(bytes))
-		abort(); /* cannot happen for 16 bytes (getrandom(2)) */
-	for (i = 0; i < 16; i++)
-		snprintf(token + 2 * i, 3, "%02x", bytes[i]);
-}
-
-static void
 become_kept(const struct kept *k, pid_t parent_pid)
 {
 	/* it must not outlive a parent that was killed */
@@ -60,17 +47,14 @@ become_kept(const struct kept *k, pid_t parent_pid)
 }
 
 pid_t
-kept_fork(struct kept *k, struct children *ch, struct kept_start *start,
-    int64_t now_ms)
+kept_fork(struct kept *k, struct children *ch, int *ready_fd, int64_t now_ms)
 {
 	pid_t parent_pid = getpid(), pid;
 	int ready[2];
 
-	memcpy(start->dead_token, k->token, TOKEN_SIZE);
-	new_token(start->token);
 	if (pipe2(ready, O_CLOEXEC) == -1)
 		ready[0] = ready[1] = -1; /* then it is not awaited */
-	start->ready_fd = ready[1];
+	*ready_fd = ready[1];
 	k->started_ms = now_ms;
 	k->ready_fd = ready[0];
 	pid = children_fork(ch, k->kind);
@@ -86,7 +70,6 @@ kept_fork(struct kept *k, struct children *ch, struct kept_start *start,
 		k->due_ms = now_ms + backoff_next(&k->backoff);
 	} else {
 		trouble_over(&k->forking, "%s is started again", k->name);
-		memcpy(k->token, start->token, TOKEN_SIZE);
 	}
 	if (ready[1] != -1)
 		close(ready[1]);

@@ -15,26 +15,15 @@
 #include "base/log.h"
 #include "parent/children.h"
 
-#define TOKEN_SIZE 33 /* 16 random bytes in hex, and NUL */
-
-/* Others read it, kept.c writes; but for the token, which outlives an exec of
- * the parent. */
+/* Others read it, kept.c writes. */
 struct kept {
 	enum child_kind kind;
-	const char *name;	/* of its process; borrowed for ever */
-	char token[TOKEN_SIZE]; /* of the one that runs, or of the last; "" */
-	int ready_fd;		/* can be read once it is ready; or -1 */
+	const char *name; /* of its process; borrowed for ever */
+	int ready_fd;	  /* can be read once it is ready; or -1 */
 	int64_t started_ms;
 	int64_t due_ms; /* none is started before */
 	struct backoff backoff;
 	struct trouble forking;
-};
-
-/* What a kept child is told. */
-struct kept_start {
-	char token[TOKEN_SIZE];	     /* its own, unlike any other */
-	char dead_token[TOKEN_SIZE]; /* its dead predecessor's; or "" */
-	int ready_fd;		     /* to be closed once it is ready; or -1 */
 };
 
 /* name: as ps shows it, 15 bytes at most. */
@@ -46,11 +35,11 @@ bool kept_is_due(
 
 /*
  * Fork it, as children_fork.  In the child, which gets SIGTERM when its parent
- * dies, *start is set.  Returns as fork(2); a failure is logged, and due again
- * later.
+ * dies, *ready_fd is to be closed once it is ready; or -1.  Returns as fork(2);
+ * a failure is logged, and due again later.
  */
-pid_t kept_fork(struct kept *k, struct children *ch, struct kept_start *start,
-    int64_t now_ms);
+pid_t kept_fork(
+    struct kept *k, struct children *ch, int *ready_fd, int64_t now_ms);
 
 /* It was reaped.  The next one is due at once; or, after one that did not live
  * for a second, with back-off. */

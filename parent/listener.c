@@ -8,6 +8,7 @@
 #include "parent/listener.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
@@ -101,12 +102,13 @@ is_recorder_due(const struct parent *p)
 static void
 start_recorder(struct parent *p)
 {
-	struct kept_start start;
+	int ready_fd;
 
-	if (kept_fork(&p->st.recorder, &p->st.children, &start,
+	if (kept_fork(&p->st.recorder, &p->st.children, &ready_fd,
 		clock_now_ms()) == 0) {
 		close_of_parent(p);
-		p->run->record(p->cfg, &start);
+		close(p->st.life[0]);
+		p->run->record(p->cfg, ready_fd);
 	}
 }
 
@@ -132,7 +134,9 @@ fork_responder(struct parent *p, int fd, enum admission admission)
 
 	if (pid == 0) {
 		close_of_parent(p);
-		p->run->serve(p->cfg, fd, admission);
+		if (p->st.life[1] != -1)
+			close(p->st.life[1]);
+		p->run->serve(p->cfg, fd, admission, p->st.life[0]);
 	}
 	return pid == -1 ? -1 : 0;
 }
@@ -341,7 +345,8 @@ shut_down(struct parent *p)
 int
 listener_inherit(void)
 {
-	inherited = (struct parent_state){ .listen_fd = -1 };
+	inherited =
+	    (struct parent_state){ .listen_fd = -1, .life = { -1, -1 } };
 	kept_init(&inherited.recorder, CHILD_RECORDER, "sse-recorder");
 	handover_read(&inherited);
 	return inherited.listen_fd;
@@ -360,6 +365,9 @@ listener_run(const struct config *cfg, int fd, char *const argv[],
 	path[len > 0 ? len : 0] = '\0';
 	p.st = inherited;
 	p.st.listen_fd = fd;
+	if (with_recorder && p.st.life[0] == -1 &&
+	    pipe2(p.st.life, O_CLOEXEC) == -1)
+		p.st.life[0] = p.st.life[1] = -1; /* streams check by and by */
 	catch_signals(&p);
 	got_child = 1; /* some may have ended while there was no handler */
 	while (!got_stop) {

@@ -22,9 +22,12 @@ enum admission {
 
 /* What runs in the children.  Neither returns. */
 struct listener_children {
+	/* life_fd: at its end once no recorder of this parent can come any
+	 * more, since both were killed; or -1 */
 	void (*serve)(const struct config *cfg, int fd,
-	    enum admission admission) __attribute__((noreturn));
-	void (*record)(const struct config *cfg, const struct kept_start *start)
+	    enum admission admission, int life_fd) __attribute__((noreturn));
+	/* ready_fd: see kept_fork */
+	void (*record)(const struct config *cfg, int ready_fd)
 	    __attribute__((noreturn));
 };
 

@@ -2,9 +2,14 @@
 /*
  * The lease that makes one recorder of a Redis the active one: the other side
  * of lease.lua.  A message is this recorder's if it was heard after this
- * recorder's own announcement and before another's; it may be sent once the
- * lease, by Redis' answer on the publishing connection, is of the attempt that
- * this announcement named.  The caller says what time it is (clock_now_ms).
+ * recorder's own announcement, and as long as Redis does not say that the lease
+ * is another's; it may be sent once the lease, by Redis' answer on the
+ * publishing connection, is of the attempt that this announcement named.
+ *
+ * Anybody who may publish can say anything on our channels.  So what is heard
+ * there is a reason to ask Redis, and no more; but for this recorder's own
+ * announcement of an attempt that it has made, which says where its messages
+ * begin.  The caller says what time it is (clock_now_ms).
  */
 #ifndef LEASE_H
 #define LEASE_H
@@ -18,29 +23,40 @@
 
 #define LEASE_MS 2000	   /* how long the lease lasts in Redis */
 #define LEASE_RENEW_MS 500 /* how often it is renewed, or asked for */
-#define LEASE_SILENCE_MS                                                       \
-	3000 /* without a sound of its holder: taken by force */
+#define LEASE_SILENT_MAX                                                       \
+	6 /* so many answers in a row that its holder, who is there, has not   \
+	   * renewed it: it is taken by force */
+#define LEASE_TOKEN_SIZE 33 /* 16 random bytes in hex, and NUL */
 
 /* Others read it, lease.c writes. */
 struct lease {
-	const char *token;	/* borrowed: this recorder's */
-	const char *patterns;	/* borrowed: what it records */
+	char token[LEASE_TOKEN_SIZE];  /* this recorder's: of a subscription */
+	char former[LEASE_TOKEN_SIZE]; /* the one before, which is gone; "" */
+	const char *patterns;	       /* borrowed: what it records */
 	char key[80];		/* and the pub/sub channel of announcements */
+	bool is_hearing;	/* there is a subscription */
 	bool is_held;		/* as the last answer said */
 	uint64_t attempt;	/* to get it: the last one made, */
 	uint64_t held_attempt;	/* the one that got it, and the one whose */
 	uint64_t heard_attempt; /* announcement was heard: until that is it, */
 				/* another recorder may have come between */
-	bool is_active;		/* as was heard: messages heard now are ours */
+	bool is_active;		/* messages heard now are ours */
 	bool is_known;		/* Redis has said who holds it */
 	bool is_asking;		/* for it; the answer is due */
+	int64_t others_until;	/* as another's, when it ends by Redis' time */
+	unsigned nsilent;	/* answers since that was another */
 	int64_t due_ms;		/* when to ask, or to connect, next */
-	int64_t alive_ms;	/* when its holder was heard last */
 };
 
-/* Borrows token and cfg's strings. */
-void lease_init(struct lease *l, const struct config *cfg, const char *token,
-    int64_t now_ms);
+/* Nobody hears messages yet.  Borrows cfg's strings. */
+void lease_init(struct lease *l, const struct config *cfg);
+
+/* There is a subscription, or another one, of this token: nothing that comes is
+ * ours until its announcement. */
+void lease_begin(struct lease *l, const char *token, int64_t now_ms);
+
+/* There is none any more: the lease is not asked for. */
+void lease_end(struct lease *l);
 
 /* May messages be sent? */
 bool lease_may_record(const struct lease *l);
@@ -60,23 +76,26 @@ enum lease_request {
 int lease_ask(struct lease *l, struct redis_conn *conn,
     enum lease_request request, uint64_t recorded, int64_t now_ms);
 
-/* Put into conn's buffer: give it back, this recorder's or, by its token, that
- * of a dead one.  The answer says nothing.  Returns as lease_ask. */
-int lease_append_release(
-    struct lease *l, struct redis_conn *conn, const char *token);
+/* Put into conn's buffer: give it back.  The answer says nothing.  Returns as
+ * lease_ask. */
+int lease_append_release(struct lease *l, struct redis_conn *conn);
+
+/* Likewise: tell the streams that what this recorder has passed on live will
+ * not be recorded. */
+int lease_append_forget(const struct lease *l, struct redis_conn *conn);
 
 /* What to ask for when due_ms has come: to renew it, to have it, or to have it
  * by force when its holder is silent. */
-enum lease_request lease_next_request(const struct lease *l, int64_t now_ms);
+enum lease_request lease_next_request(const struct lease *l);
 
 /* Not just now: due_ms is LEASE_RENEW_MS away. */
 void lease_postpone(struct lease *l, int64_t now_ms);
 
 enum lease_holder {
 	LEASE_UNKNOWN, /* an error reply, or an unexpected one */
-	LEASE_OTHERS,
-	LEASE_KEPT, /* this recorder's, and was so before */
-	LEASE_NEW   /* this recorder's, and was not */
+	LEASE_OTHERS,  /* messages that are not recorded yet never will be */
+	LEASE_KEPT,    /* this recorder's, and was so before */
+	LEASE_NEW      /* this recorder's, and was not */
 };
 
 /* What Redis answered.  *recorded: of LEASE_KEPT, the number of the message
@@ -92,14 +111,15 @@ void lease_lost(struct lease *l, int64_t now_ms);
 /* There is no connection, and no answer will come; the next one is due. */
 void lease_disconnected(struct lease *l, int64_t due_ms);
 
-/* A sign of life of the holder was heard. */
-void lease_heard_alive(struct lease *l, int64_t now_ms);
+enum lease_news {
+	LEASE_NO_NEWS,
+	LEASE_BEGINS,	   /* from here on messages are ours */
+	LEASE_BEGINS_ANEW, /* they were before, but the lease was gone: streams
+			    * may have heard for themselves until here */
+};
 
-/*
- * An announcement was heard (notice_parse), len bytes.  down_due_ms: when to
- * ask if it is "down".
- */
-void lease_heard(struct lease *l, const char *p, size_t len, int64_t now_ms,
-    int64_t down_due_ms);
+/* An announcement was heard (notice_parse), len bytes. */
+enum lease_news lease_heard(
+    struct lease *l, const char *p, size_t len, int64_t now_ms);
 
 #endif

@@ -23,7 +23,13 @@
 #define RETRY_MS 250 /* after an error that passes, and to reconnect */
 
 /* What the next answers belong to, in order. */
-enum expected { EXPECT_MESSAGE, EXPECT_ACQUIRED, EXPECT_RENEWED };
+enum expected {
+	EXPECT_MESSAGE,
+	EXPECT_RELAYED,
+	EXPECT_ACQUIRED,
+	EXPECT_RENEWED,
+	EXPECT_NOTHING /* of use */
+};
 
 struct record_pub {
 	const struct config *cfg;
@@ -32,8 +38,11 @@ struct record_pub {
 	struct record_queue queue;
 	enum expected expected[EXPECT_MAX]; /* a ring */
 	size_t expect_first, nexpected;
-	int64_t answered_ms;	  /* when the last answer came */
-	int64_t resume_due_ms;	  /* nothing is sent before */
+	int64_t answered_ms; /* when the last answer came */
+	bool is_relaying;    /* Redis does not record: one is tried at a time */
+	bool relay_is_due;   /* its answer is */
+	int64_t resume_due_ms;	  /* nothing is recorded before, */
+	int64_t relay_due_ms;	  /* and nothing relayed before */
 	struct trouble full;	  /* the queue */
 	struct trouble away;	  /* Redis, on this connection */
 	struct trouble leaseless; /* it does not say who holds the lease */
@@ -62,12 +71,41 @@ record_pub_free(struct record_pub *p)
 	free(p);
 }
 
+static void
+expect(struct record_pub *p, enum expected what)
+{
+	p->expected[(p->expect_first + p->nexpected++) % EXPECT_MAX] = what;
+}
+
+static void
+tell_dropped(size_t n, const char *why)
+{
+	if (n > 0)
+		log_warn("%zu plain messages were not recorded: %s", n, why);
+}
+
+/* What is passed on live will not be recorded, when it is too much: the streams
+ * that got it are not to wait for it. */
+static void
+make_room(struct record_pub *p)
+{
+	size_t n = record_queue_drop_relayed(&p->queue);
+
+	if (n == 0)
+		return;
+	tell_dropped(n, "they went to open streams alone");
+	if (p->conn != NULL && lease_append_forget(p->lease, p->conn) == 0)
+		expect(p, EXPECT_NOTHING);
+}
+
 void
 record_pub_put(struct record_pub *p, const char *channel, size_t channel_len,
     const char *frame, size_t frame_len)
 {
 	const bool has_room = p->queue.bytes < QUEUE_BYTES_MAX / 2;
 
+	if (p->is_relaying && !has_room)
+		make_room(p);
 	if (record_queue_put(
 		&p->queue, channel, channel_len, frame, frame_len) == -1)
 		trouble_tell(&p->full,
@@ -81,12 +119,10 @@ record_pub_put(struct record_pub *p, const char *channel, size_t channel_len,
 }
 
 void
-record_pub_drop(struct record_pub *p, const char *why)
+record_pub_begin_anew(struct record_pub *p)
 {
-	size_t n = record_queue_drop_all(&p->queue);
-
-	if (n > 0)
-		log_warn("%zu plain messages were not recorded: %s", n, why);
+	tell_dropped(record_queue_drop_unrelayed(&p->queue),
+	    "the lease was gone for a moment");
 }
 
 /* --- the connection ----------------------------------------------------- */
@@ -97,6 +133,7 @@ disconnect(struct record_pub *p)
 	redis_conn_close(p->conn);
 	p->conn = NULL;
 	p->nexpected = p->expect_first = 0;
+	p->relay_is_due = false;
 	lease_disconnected(p->lease, clock_now_ms() + RETRY_MS);
 }
 
@@ -110,12 +147,6 @@ lose_connection(struct record_pub *p)
 }
 
 static void
-expect(struct record_pub *p, enum expected what)
-{
-	p->expected[(p->expect_first + p->nexpected++) % EXPECT_MAX] = what;
-}
-
-static void
 ask_for_lease(struct record_pub *p, enum lease_request request)
 {
 	if (lease_ask(p->lease, p->conn, request, p->queue.recorded,
@@ -125,26 +156,27 @@ ask_for_lease(struct record_pub *p, enum lease_request request)
 }
 
 int
-record_pub_open(struct record_pub *p, const char *dead_token, char *error,
-    size_t error_size)
+record_pub_open(struct record_pub *p, char *error, size_t error_size)
 {
-	struct answer a;
-
 	p->conn = redis_conn_open(&p->cfg->redis, error, error_size);
 	if (p->conn == NULL)
 		return -1;
-	if (dead_token[0] != '\0' &&
-	    (lease_append_release(p->lease, p->conn, dead_token) == -1 ||
-		redis_conn_flush(p->conn) == -1 ||
-		redis_conn_wait(p->conn, &a) == ANSWER_BROKEN))
-		goto fail;
 	ask_for_lease(p, LEASE_ACQUIRE);
 	if (redis_conn_flush(p->conn) == 0)
 		return 0;
-fail:
 	snprintf(error, error_size, "%s", redis_conn_error(p->conn));
 	disconnect(p);
 	return -1;
+}
+
+void
+record_pub_release(struct record_pub *p)
+{
+	if (p->conn != NULL && p->nexpected < EXPECT_MAX &&
+	    lease_append_release(p->lease, p->conn) == 0)
+		expect(p, EXPECT_NOTHING);
+	if (p->conn != NULL && redis_conn_flush(p->conn) == -1)
+		lose_connection(p);
 }
 
 /* A connection was lost with answers outstanding.  acquire will say how many
@@ -155,10 +187,8 @@ reconnect(struct record_pub *p)
 	char error[256];
 
 	p->conn = redis_conn_open(&p->cfg->redis, error, sizeof(error));
-	if (p->conn != NULL) {
-		ask_for_lease(p, LEASE_ACQUIRE);
-		return;
-	}
+	if (p->conn != NULL)
+		return; /* the lease is due */
 	trouble_tell(&p->away, "%s; still trying", error);
 	disconnect(p);
 }
@@ -174,6 +204,7 @@ error_of(const struct answer *a)
 static void
 read_acquired(struct record_pub *p, const struct answer *a)
 {
+	const bool was_active = p->lease->is_active;
 	uint64_t recorded;
 	enum lease_holder holder = lease_read_acquired(p->lease, a, &recorded);
 	size_t n;
@@ -182,12 +213,18 @@ read_acquired(struct record_pub *p, const struct answer *a)
 		trouble_tell(&p->leaseless,
 		    "cannot get the recorder's lease: %s; still trying",
 		    error_of(a));
+		p->is_relaying = true;
 		return;
 	}
 	trouble_over(&p->leaseless, "Redis says again who holds the lease");
 	if (holder == LEASE_KEPT) {
 		record_queue_settle(&p->queue, recorded);
-	} else if (holder == LEASE_NEW) {
+	} else if (holder == LEASE_OTHERS) {
+		tell_dropped(record_queue_drop_all(&p->queue),
+		    "another recorder has taken over");
+		if (was_active)
+			log_info("another recorder has taken over; waiting");
+	} else {
 		/* lease and connection both were lost with answers
 		 * outstanding: whether those messages were recorded cannot be
 		 * told; better once at most */
@@ -210,20 +247,58 @@ read_recorded(struct record_pub *p, const struct answer *a)
 	if (a->kind == ANSWER_LIST ||
 	    (a->kind == ANSWER_TEXT && strcmp(a->text, "SEEN") == 0)) {
 		trouble_over(&p->refusing, "Redis records again");
+		p->is_relaying = false;
 		record_queue_recorded(&p->queue);
 	} else if (a->kind == ANSWER_TEXT) { /* LOST, GAP */
 		lease_lost(p->lease, clock_now_ms());
 		record_queue_refused(&p->queue);
 	} else if (a->kind == ANSWER_ERROR && publish_error_passes(a->text)) {
 		trouble_tell(&p->refusing,
-		    "Redis does not record just now (%s); still trying",
+		    "Redis does not record just now (%s); plain messages go "
+		    "to open streams alone; still trying",
 		    a->text);
+		p->is_relaying = true;
 		p->resume_due_ms = clock_now_ms() + RETRY_MS;
 		record_queue_refused(&p->queue);
 	} else {
-		log_error("a message on '%s' could not be recorded: %s",
+		trouble_tell(&p->refusing,
+		    "a message on '%s' could not be recorded: %s",
 		    m->channel.name, error_of(a));
+		if (m->is_relayed &&
+		    lease_append_forget(p->lease, p->conn) == 0)
+			expect(p, EXPECT_NOTHING);
 		record_queue_drop(&p->queue);
+	}
+}
+
+static void
+read_relayed(struct record_pub *p, const struct answer *a)
+{
+	p->relay_is_due = false;
+	if (a->kind == ANSWER_NUMBER)
+		record_queue_relayed(&p->queue);
+	else
+		p->relay_due_ms = clock_now_ms() + RETRY_MS;
+}
+
+static void
+read_answer(struct record_pub *p, enum expected what, const struct answer *a)
+{
+	switch (what) {
+	case EXPECT_MESSAGE:
+		read_recorded(p, a);
+		break;
+	case EXPECT_RELAYED:
+		read_relayed(p, a);
+		break;
+	case EXPECT_ACQUIRED:
+		read_acquired(p, a);
+		break;
+	case EXPECT_RENEWED:
+		lease_read_renewed(p->lease, a, clock_now_ms());
+		break;
+	case EXPECT_NOTHING:
+		break;
 	}
 }
 
@@ -244,12 +319,7 @@ read_answers(struct record_pub *p)
 		what = p->expected[p->expect_first];
 		p->expect_first = (p->expect_first + 1) % EXPECT_MAX;
 		p->nexpected--;
-		if (what == EXPECT_MESSAGE)
-			read_recorded(p, &a);
-		else if (what == EXPECT_ACQUIRED)
-			read_acquired(p, &a);
-		else
-			lease_read_renewed(p->lease, &a, clock_now_ms());
+		read_answer(p, what, &a);
 	}
 }
 
@@ -277,6 +347,38 @@ send_message(struct record_pub *p, const struct queued_message *m)
 	return 0;
 }
 
+/* One at a time: what a stream has got is in order, and whole, only if none of
+ * those before was refused. */
+static void
+relay_one(struct record_pub *p)
+{
+	const struct queued_message *m = record_queue_to_relay(&p->queue);
+
+	if (m == NULL || !p->lease->is_active || p->relay_is_due ||
+	    clock_now_ms() < p->relay_due_ms ||
+	    publish_append_relay(p->conn, p->cfg->prefix, &m->channel, m->frame,
+		m->frame_len, record_queue_place(m)) == -1)
+		return;
+	expect(p, EXPECT_RELAYED);
+	p->relay_is_due = true;
+}
+
+/* While Redis does not record, the oldest message shows from time to time
+ * whether it does again. */
+static void
+send_some(struct record_pub *p)
+{
+	const struct queued_message *m;
+
+	while (!p->relay_is_due && clock_now_ms() >= p->resume_due_ms &&
+	       (!p->is_relaying || p->queue.ninflight == 0) &&
+	       (m = next_to_send(p)) != NULL)
+		if (send_message(p, m) == -1)
+			break;
+	if (p->is_relaying)
+		relay_one(p);
+}
+
 int
 record_pub_fd(const struct record_pub *p)
 {
@@ -286,10 +388,16 @@ record_pub_fd(const struct record_pub *p)
 int64_t
 record_pub_due_ms(const struct record_pub *p)
 {
-	if (next_to_send(p) != NULL && p->resume_due_ms > clock_now_ms() &&
-	    p->resume_due_ms < p->lease->due_ms)
-		return p->resume_due_ms;
-	return p->lease->due_ms;
+	const int64_t now = clock_now_ms();
+	int64_t due_ms = p->lease->due_ms;
+
+	if (next_to_send(p) != NULL && p->resume_due_ms > now &&
+	    p->resume_due_ms < due_ms)
+		due_ms = p->resume_due_ms;
+	if (p->is_relaying && record_queue_to_relay(&p->queue) != NULL &&
+	    p->relay_due_ms > now && p->relay_due_ms < due_ms)
+		due_ms = p->relay_due_ms;
+	return due_ms;
 }
 
 /* Renew the lease, or ask for it; by force when its holder is silent. */
@@ -300,17 +408,16 @@ keep_lease(struct record_pub *p)
 
 	if (now < p->lease->due_ms)
 		return;
-	if (p->lease->is_asking || p->nexpected > INFLIGHT_MAX)
+	if (!p->lease->is_hearing || p->lease->is_asking ||
+	    p->nexpected > INFLIGHT_MAX)
 		lease_postpone(p->lease, now); /* Redis hangs */
 	else
-		ask_for_lease(p, lease_next_request(p->lease, now));
+		ask_for_lease(p, lease_next_request(p->lease));
 }
 
 void
 record_pub_work(struct record_pub *p, bool is_readable)
 {
-	const struct queued_message *m;
-
 	if (p->conn == NULL && clock_now_ms() >= p->lease->due_ms)
 		reconnect(p);
 	else if (p->conn != NULL && is_readable) {
@@ -322,9 +429,7 @@ record_pub_work(struct record_pub *p, bool is_readable)
 	if (p->conn == NULL)
 		return;
 	keep_lease(p);
-	if (clock_now_ms() >= p->resume_due_ms)
-		while ((m = next_to_send(p)) != NULL && send_message(p, m) == 0)
-			;
+	send_some(p);
 	if (redis_conn_flush(p->conn) == -1)
 		lose_connection(p);
 }
@@ -338,7 +443,7 @@ record_pub_finish(struct record_pub *p, int64_t deadline_ms)
 	size_t n;
 
 	record_pub_work(p, false);
-	while (p->queue.head != NULL && p->lease->is_active &&
+	while (p->queue.head != NULL && p->lease->is_held &&
 	       (now = clock_now_ms()) < deadline_ms) {
 		wait_ms = record_pub_due_ms(p) - now;
 		if (wait_ms > deadline_ms - now)
@@ -347,9 +452,9 @@ record_pub_finish(struct record_pub *p, int64_t deadline_ms)
 		record_pub_work(
 		    p, poll(&pfd, 1, wait_ms > 0 ? (int)wait_ms : 0) > 0);
 	}
-	record_pub_drop(p, "the recorder had to end");
-	if (p->conn == NULL ||
-	    lease_append_release(p->lease, p->conn, p->lease->token) == -1 ||
+	tell_dropped(
+	    record_queue_drop_all(&p->queue), "the recorder had to end");
+	if (p->conn == NULL || lease_append_release(p->lease, p->conn) == -1 ||
 	    redis_conn_flush(p->conn) == -1)
 		return;
 	for (n = p->nexpected + 1; n > 0; n--)

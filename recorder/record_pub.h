@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The recorder's publishing connection: plain messages go from the queue into
- * the history, and the lease is asked for.  The pair of record_sub.
+ * the history, and the lease is asked for.  While Redis takes no writes (a full
+ * disk, a replica, no memory, a right taken away), PUBLISH mostly still works:
+ * then messages are passed on to open streams live, with a number, and recorded
+ * when that is possible again.  The pair of record_sub.
  */
 #ifndef RECORD_PUB_H
 #define RECORD_PUB_H
@@ -20,20 +23,22 @@ struct record_pub *record_pub_new(
     const struct config *cfg, struct lease *lease);
 void record_pub_free(struct record_pub *p);
 
-/*
- * Connect, release the lease of dead_token ("" for none), and ask for it.
- * Returns 0, or -1 with a sentence in error.
- */
-int record_pub_open(struct record_pub *p, const char *dead_token, char *error,
-    size_t error_size);
+/* Connect, and ask for the lease.  Returns 0, or -1 with a sentence in
+ * error. */
+int record_pub_open(struct record_pub *p, char *error, size_t error_size);
 
 /* Take a message (copied) that was heard while the lease was active.  One too
  * many is dropped, counted and logged. */
 void record_pub_put(struct record_pub *p, const char *channel,
     size_t channel_len, const char *frame, size_t frame_len);
 
-/* Drop all messages, counted and logged; why: a sentence part. */
-void record_pub_drop(struct record_pub *p, const char *why);
+/* The lease was gone for a moment (LEASE_BEGINS_ANEW): streams may have heard
+ * for themselves what is not recorded yet, so it is dropped, counted and
+ * logged, but for what they got from here. */
+void record_pub_begin_anew(struct record_pub *p);
+
+/* Nobody hears messages for us just now: others shall. */
+void record_pub_release(struct record_pub *p);
 
 /* To poll for POLLIN (-1: none), and until when at most (clock_now_ms). */
 int record_pub_fd(const struct record_pub *p);

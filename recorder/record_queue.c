@@ -2,8 +2,46 @@
 /* A list of which the first part is in flight. */
 #include "recorder/record_queue.h"
 
+#include <search.h>
 #include <stdlib.h>
 #include <string.h>
+
+static int
+compare_names(const void *a, const void *b)
+{
+	return strcmp(((const struct waiting *)a)->name,
+	    ((const struct waiting *)b)->name);
+}
+
+/* The channel's count, made if there is none; NULL without memory. */
+static struct waiting *
+count_channel(struct record_queue *q, const char *channel, size_t len)
+{
+	struct waiting key = { .nput = 0 }, *made, **found;
+
+	if (len >= sizeof(key.name))
+		return NULL;
+	memcpy(key.name, channel, len);
+	if ((found = tfind(&key, &q->waiting, compare_names)) != NULL)
+		return *found;
+	if ((made = malloc(sizeof(*made))) == NULL)
+		return NULL;
+	*made = key;
+	if (tsearch(made, &q->waiting, compare_names) != NULL)
+		return made;
+	free(made);
+	return NULL;
+}
+
+/* Nobody waits there any more. */
+static void
+forget_if_empty(struct record_queue *q, struct waiting *w)
+{
+	if (w->nput != w->ngone)
+		return;
+	tdelete(w, &q->waiting, compare_names);
+	free(w);
+}
 
 static void
 pop_head(struct record_queue *q)
@@ -14,8 +52,12 @@ pop_head(struct record_queue *q)
 	q->head = m->next;
 	if (q->unsent == m)
 		q->unsent = m->next;
+	if (q->unrelayed == m)
+		q->unrelayed = m->next;
 	if (q->head == NULL)
 		q->tail = NULL;
+	m->waiting->ngone++;
+	forget_if_empty(q, m->waiting);
 	free(m);
 }
 
@@ -30,15 +72,21 @@ int
 record_queue_put(struct record_queue *q, const char *channel,
     size_t channel_len, const char *frame, size_t frame_len)
 {
+	struct waiting *w = count_channel(q, channel, channel_len);
 	struct queued_message *m = NULL;
 
-	if (q->bytes + frame_len <= QUEUE_BYTES_MAX)
+	if (w != NULL && q->bytes + frame_len <= QUEUE_BYTES_MAX)
 		m = malloc(sizeof(*m) + frame_len + channel_len + 1);
 	if (m == NULL) {
 		q->ndropped++;
+		if (w != NULL)
+			forget_if_empty(q, w);
 		return -1;
 	}
 	m->next = NULL;
+	m->waiting = w;
+	m->number = ++w->nput;
+	m->is_relayed = false;
 	m->frame_len = frame_len;
 	m->channel = (struct channel){ m->frame + frame_len, channel_len };
 	memcpy(m->frame, frame, frame_len);
@@ -52,7 +100,68 @@ record_queue_put(struct record_queue *q, const char *channel,
 	q->tail = m;
 	if (q->unsent == NULL)
 		q->unsent = m;
+	if (q->unrelayed == NULL)
+		q->unrelayed = m;
 	return 0;
+}
+
+const struct queued_message *
+record_queue_to_relay(const struct record_queue *q)
+{
+	return q->ninflight > 0 || q->must_rewind ? NULL : q->unrelayed;
+}
+
+void
+record_queue_relayed(struct record_queue *q)
+{
+	q->unrelayed->is_relayed = true;
+	q->unrelayed = q->unrelayed->next;
+}
+
+uint64_t
+record_queue_place(const struct queued_message *m)
+{
+	return m->number - m->waiting->ngone;
+}
+
+size_t
+record_queue_drop_relayed(struct record_queue *q)
+{
+	size_t n;
+
+	for (n = 0; q->ninflight == 0 && q->head != NULL && q->head->is_relayed;
+	     n++)
+		pop_head(q);
+	q->ndropped += n;
+	return n;
+}
+
+size_t
+record_queue_drop_unrelayed(struct record_queue *q)
+{
+	struct queued_message *kept = NULL, *m, *next;
+	size_t n = 0;
+
+	if (q->ninflight > 0)
+		return record_queue_drop_all(q);
+	for (m = q->head; m != NULL && m != q->unrelayed; m = m->next)
+		kept = m;
+	for (; m != NULL; m = next, n++) {
+		next = m->next;
+		q->bytes -= sizeof(*m) + m->frame_len + m->channel.len;
+		m->waiting->nput--;
+		forget_if_empty(q, m->waiting);
+		free(m);
+	}
+	if (kept != NULL)
+		kept->next = NULL;
+	else
+		q->head = NULL;
+	q->tail = kept;
+	q->unrelayed = NULL;
+	q->unsent = q->head;
+	q->ndropped += n;
+	return n;
 }
 
 const struct queued_message *

@@ -18,9 +18,18 @@
 #define INFLIGHT_MAX 512 /* messages in flight */
 #define INFLIGHT_BYTES_MAX (1 << 20)
 
+/* The messages of one channel, in the queue and before: counted. */
+struct waiting {
+	uint64_t nput, ngone;
+	char name[CHANNEL_LEN_MAX + 1];
+};
+
 struct queued_message {
 	struct queued_message *next;
-	struct channel channel; /* its name lies after the frame */
+	struct waiting *waiting; /* of its channel; the queue's */
+	uint64_t number;	 /* among those */
+	bool is_relayed;	 /* passed on live before it is recorded */
+	struct channel channel;	 /* its name lies after the frame */
 	size_t frame_len;
 	char frame[];
 };
@@ -29,7 +38,9 @@ struct queued_message {
 struct record_queue {
 	struct queued_message *head, *tail; /* owned */
 	struct queued_message *unsent;	    /* the oldest not in flight */
-	size_t bytes;			    /* of all messages */
+	struct queued_message *unrelayed;   /* the oldest not passed on live */
+	void *waiting;	   /* owned: a tree by name (tsearch(3)) */
+	size_t bytes;	   /* of all messages */
 	uint64_t recorded; /* number of the last one recorded */
 	size_t ninflight, inflight_bytes;
 	size_t nabandoned; /* of those, the oldest: they are no longer here */
@@ -67,6 +78,23 @@ void record_queue_drop(struct record_queue *q); /* it is not to be sent again */
  * again.  recorded becomes the number of the last one recorded.
  */
 void record_queue_settle(struct record_queue *q, uint64_t recorded);
+
+/* While none can be recorded, and none is in flight: the oldest that is not
+ * passed on live; NULL: there is none.  It stays that until
+ * record_queue_relayed. */
+const struct queued_message *record_queue_to_relay(
+    const struct record_queue *q);
+void record_queue_relayed(struct record_queue *q);
+
+/* Which of those of its channel that are not recorded yet is it?  From 1. */
+uint64_t record_queue_place(const struct queued_message *m);
+
+/* Drop those that were passed on live, if none is in flight: there is no room.
+ * Returns how many. */
+size_t record_queue_drop_relayed(struct record_queue *q);
+
+/* Drop those that were not passed on live.  Returns how many. */
+size_t record_queue_drop_unrelayed(struct record_queue *q);
 
 /* Instead: drop those in flight, since nobody knows which were recorded, or
  * drop all; answers to those in flight may still come then.  Return how many

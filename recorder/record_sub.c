@@ -139,26 +139,20 @@ record(struct record_sub *s, const struct answer *channel,
 	event_free(&ev);
 }
 
-/* On the lease's channel announcements; on the other one signs of life. */
+/* An announcement, in the lease's channel. */
 static void
-read_control(struct record_sub *s, const struct answer *channel,
-    const struct answer *payload)
+read_control(struct record_sub *s, const struct answer *payload)
 {
-	const bool was_active = s->lease->is_active;
-	const int64_t now = clock_now_ms();
-
-	if (strcmp(channel->text, s->lease->key) != 0) {
-		lease_heard_alive(s->lease, now);
-		return;
-	}
-	/* some jitter after "down": there may be many */
-	lease_heard(s->lease, payload->text, payload->len, now,
-	    now + clock_random(0, 50));
-	if (s->lease->is_active && !was_active) {
+	switch (lease_heard(
+	    s->lease, payload->text, payload->len, clock_now_ms())) {
+	case LEASE_NO_NEWS:
+		break;
+	case LEASE_BEGINS:
 		log_info("recording %s", s->cfg->record);
-	} else if (!s->lease->is_active && was_active) {
-		record_pub_drop(s->pub, "another recorder has taken over");
-		log_info("another recorder has taken over; waiting");
+		break;
+	case LEASE_BEGINS_ANEW:
+		record_pub_begin_anew(s->pub);
+		break;
 	}
 }
 
@@ -171,8 +165,9 @@ hear(struct record_sub *s, const struct answer *message)
 		return;
 	if (strcmp(kind.text, "message") == 0 &&
 	    redis_answer_item(message, 1, &channel) == ANSWER_TEXT &&
+	    strcmp(channel.text, s->lease->key) == 0 &&
 	    redis_answer_item(message, 2, &payload) == ANSWER_TEXT)
-		read_control(s, &channel, &payload);
+		read_control(s, &payload);
 	else if (strcmp(kind.text, "pmessage") == 0 && s->lease->is_active &&
 		 redis_answer_item(message, 1, &pattern) == ANSWER_TEXT &&
 		 redis_answer_item(message, 2, &channel) == ANSWER_TEXT &&
@@ -212,17 +207,20 @@ record_sub_read(struct record_sub *s)
 
 /* --- the connection ----------------------------------------------------- */
 
-/* PSUBSCRIBE the patterns, SUBSCRIBE what recorders say to each other. */
+/* PSUBSCRIBE the patterns, SUBSCRIBE what recorders say to each other, and a
+ * channel that nobody speaks on: whoever counts its subscribers sees whether
+ * this subscription lives (lease.lua, snapshot.lua). */
 static int
-subscribe(struct record_sub *s, char *error, size_t error_size)
+subscribe(
+    struct record_sub *s, const char *token, char *error, size_t error_size)
 {
 	const char *words[RECORD_PATTERNS_MAX + 1] = { "PSUBSCRIBE" };
 	size_t lens[RECORD_PATTERNS_MAX + 1] = { 10 }, i;
-	char alive[88];
-	const char *control[] = { "SUBSCRIBE", s->lease->key, alive };
+	char presence[80 + LEASE_TOKEN_SIZE];
+	const char *control[] = { "SUBSCRIBE", s->lease->key, presence };
 	struct answer a, count;
 
-	snprintf(alive, sizeof(alive), "%s:alive", s->lease->key);
+	snprintf(presence, sizeof(presence), "%s:%s", s->lease->key, token);
 	for (i = 0; i < s->npatterns; i++) {
 		words[i + 1] = s->patterns[i];
 		lens[i + 1] = s->lens[i];
@@ -249,11 +247,11 @@ subscribe(struct record_sub *s, char *error, size_t error_size)
 }
 
 int
-record_sub_open(struct record_sub *s, struct redis_conn *conn, char *error,
-    size_t error_size)
+record_sub_open(struct record_sub *s, struct redis_conn *conn,
+    const char *token, char *error, size_t error_size)
 {
 	s->conn = conn;
-	if (subscribe(s, error, error_size) == 0)
+	if (subscribe(s, token, error, error_size) == 0)
 		return 0;
 	record_sub_close(s);
 	return -1;
@@ -262,7 +260,7 @@ record_sub_open(struct record_sub *s, struct redis_conn *conn, char *error,
 int
 record_sub_fd(const struct record_sub *s)
 {
-	return redis_conn_fd(s->conn);
+	return s->conn != NULL ? redis_conn_fd(s->conn) : -1;
 }
 
 int

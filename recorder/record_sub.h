@@ -21,16 +21,16 @@ struct record_sub *record_sub_new(
 void record_sub_free(struct record_sub *s);
 
 /*
- * Subscribe on conn, which it then owns.  Returns 0; or -1 with a sentence in
- * error, and conn closed.
+ * Subscribe on conn, which it then owns, as the recorder of that token.
+ * Returns 0; or -1 with a sentence in error, and conn closed.
  */
-int record_sub_open(struct record_sub *s, struct redis_conn *conn, char *error,
-    size_t error_size);
+int record_sub_open(struct record_sub *s, struct redis_conn *conn,
+    const char *token, char *error, size_t error_size);
 
 /* End the subscription, if there is one. */
 void record_sub_close(struct record_sub *s);
 
-/* To poll for POLLIN. */
+/* To poll for POLLIN; -1: there is no subscription. */
 int record_sub_fd(const struct record_sub *s);
 
 /* Hear what has come, a bounded number of reads of it, without waiting.

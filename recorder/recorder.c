@@ -24,10 +24,10 @@
 
 #define BACKOFF_MIN_MS 100
 #define BACKOFF_MAX_MS 2000
-#define FINISH_MS 2000 /* to record what was heard, at the end */
-#define PING_MS 1000   /* how often the subscription must show that it lives */
-#define DEAF_MS 4000   /* it is dead if it is silent for so long while */
-#define ANSWER_MS 1500 /* the other connection answered within this */
+#define FINISH_MS 2000	/* to record what was heard, at the end */
+#define PING_MS 1000	/* how often the subscription must show that it lives */
+#define DEAF_MS 4000	/* it is dead if it does not for so long, while the */
+#define ANSWERS_MS 2000 /* other connection has answered for so long */
 
 static volatile sig_atomic_t stop_requested;
 
@@ -37,7 +37,12 @@ struct recorder {
 	struct record_pub *pub;
 	struct record_sub *sub;
 	sigset_t while_waiting;
-	int64_t heard_ms, ping_due_ms;
+	struct backoff backoff; /* of the subscription */
+	struct trouble deaf;	/* there is none */
+	int64_t sub_due_ms;	/* when to try to have one again */
+	int64_t ping_due_ms;	/* of the next PING on it */
+	int64_t pinged_ms;	/* the first that nothing followed; 0: none */
+	int64_t answering_ms;	/* since then the other connection answers */
 	int ready_fd;
 };
 
@@ -133,13 +138,13 @@ write_limits(const struct recorder *r, struct redis_conn *conn)
 	return 0;
 }
 
-/* Connect and subscribe, once.  is_first: say so if others use this Redis. */
+/* Subscribe, with a token of its own.  0, or -1. */
 static int
-open_once(struct recorder *r, const char *dead_token, bool is_first,
-    char *error, size_t error_size)
+subscribe(struct recorder *r, bool is_first, char *error, size_t error_size)
 {
 	struct redis_conn *conn =
 	    redis_conn_open(&r->cfg->redis, error, error_size);
+	char token[LEASE_TOKEN_SIZE];
 
 	if (conn == NULL)
 		return -1;
@@ -150,54 +155,95 @@ open_once(struct recorder *r, const char *dead_token, bool is_first,
 		redis_conn_close(conn);
 		return -1;
 	}
-	if (record_sub_open(r->sub, conn, error, error_size) == -1)
+	clock_put_random_hex(token, (LEASE_TOKEN_SIZE - 1) / 2);
+	if (record_sub_open(r->sub, conn, token, error, error_size) == -1)
 		return -1;
-	if (record_pub_open(r->pub, dead_token, error, error_size) == 0)
-		return 0;
-	record_sub_close(r->sub);
-	return -1;
+	lease_begin(&r->lease, token, clock_now_ms());
+	r->pinged_ms = r->answering_ms = 0;
+	return 0;
 }
 
-/* Try until it works or SIGTERM.  0, or -1. */
+/* At the start: try until it works or SIGTERM.  0, or -1. */
 static int
-open_all(struct recorder *r, const char *dead_token)
+open_all(struct recorder *r)
 {
-	struct backoff backoff = { .min_ms = BACKOFF_MIN_MS,
-		.max_ms = BACKOFF_MAX_MS };
 	struct trouble away = { "" };
-	bool is_first = dead_token[0] == '\0';
+	bool is_first = true;
 	char error[256];
 
-	for (; open_once(r, dead_token, is_first, error, sizeof(error)) == -1;
-	     is_first = false) {
+	while (subscribe(r, is_first, error, sizeof(error)) == -1 ||
+	       record_pub_open(r->pub, error, sizeof(error)) == -1) {
+		record_sub_close(r->sub);
+		is_first = false;
 		trouble_tell(&away,
 		    "%s; plain messages are not recorded; still trying", error);
-		wait_for(r, NULL, 0, backoff_next(&backoff));
+		wait_for(r, NULL, 0, backoff_next(&r->backoff));
 		if (stop_requested)
 			return -1;
 	}
+	backoff_reset(&r->backoff);
 	trouble_over(&away, "Redis is there again");
 	return 0;
+}
+
+/* What comes meanwhile nobody hears: at once the next one. */
+static void
+lose_subscription(struct recorder *r)
+{
+	trouble_tell(&r->deaf,
+	    "the subscription to Redis was lost (%s); plain messages are not "
+	    "recorded until there is another",
+	    record_sub_error(r->sub));
+	record_sub_close(r->sub);
+	r->sub_due_ms = clock_now_ms();
+}
+
+static void
+subscribe_again(struct recorder *r)
+{
+	char error[256];
+
+	if (subscribe(r, false, error, sizeof(error)) == 0) {
+		backoff_reset(&r->backoff);
+		trouble_over(&r->deaf, "there is a subscription again");
+		return;
+	}
+	/* then others shall hear, or each stream for itself */
+	if (r->lease.is_hearing)
+		record_pub_release(r->pub);
+	lease_end(&r->lease);
+	trouble_tell(&r->deaf,
+	    "%s; plain messages are not recorded; still trying", error);
+	r->sub_due_ms = clock_now_ms() + backoff_next(&r->backoff);
 }
 
 /*
  * A connection may die without a word: a proxy between forgets it.  Then this
  * recorder would keep its lease and hear nothing.  Redis that hangs is another
- * matter: it answers on no connection.  Returns whether the subscription is
- * dead.
+ * matter: it answers on no connection, and then on one a moment before the
+ * other.  Returns whether the subscription is dead.
  */
 static bool
 is_deaf(struct recorder *r)
 {
-	int64_t now = clock_now_ms();
+	const int64_t now = clock_now_ms();
 
 	if (now >= r->ping_due_ms) {
 		r->ping_due_ms = now + PING_MS;
 		if (record_sub_ping(r->sub) == -1)
 			return true;
+		if (r->pinged_ms == 0)
+			r->pinged_ms = now;
 	}
-	return now - r->heard_ms > DEAF_MS &&
-	       now - record_pub_answered_ms(r->pub) < ANSWER_MS;
+	if (r->pinged_ms == 0)
+		return false;
+	if (r->answering_ms == 0 &&
+	    record_pub_answered_ms(r->pub) > r->pinged_ms)
+		r->answering_ms = now;
+	return now - r->pinged_ms > DEAF_MS && r->answering_ms != 0 &&
+	       now - r->answering_ms > ANSWERS_MS &&
+	       record_pub_answered_ms(r->pub) - r->answering_ms >
+		   ANSWERS_MS / 2;
 }
 
 static void
@@ -209,58 +255,70 @@ tell_ready(struct recorder *r)
 	r->ready_fd = -1;
 }
 
-/* Until SIGTERM (0) or the end of the subscription (-1). */
-static int
+static void
+hear(struct recorder *r)
+{
+	if (record_sub_read(r->sub) == -1)
+		lose_subscription(r);
+	r->pinged_ms = r->answering_ms = 0;
+}
+
+/* Until when to wait, at most. */
+static int64_t
+due_ms(const struct recorder *r)
+{
+	const int64_t pub_ms = record_pub_due_ms(r->pub);
+
+	return record_sub_fd(r->sub) == -1 && r->sub_due_ms < pub_ms
+		   ? r->sub_due_ms
+		   : pub_ms;
+}
+
+static void
 loop(struct recorder *r)
 {
 	struct pollfd fds[2];
 	int64_t wait_ms;
 
-	r->heard_ms = clock_now_ms();
 	while (!stop_requested) {
-		wait_ms = record_pub_due_ms(r->pub) - clock_now_ms();
-		if (wait_ms < 0)
-			wait_ms = 0;
+		wait_ms = due_ms(r) - clock_now_ms();
 		fds[0] = (struct pollfd){ record_sub_fd(r->sub), POLLIN, 0 };
 		fds[1] = (struct pollfd){ record_pub_fd(r->pub), POLLIN, 0 };
-		if (wait_for(r, fds, 2, wait_ms) == -1)
+		if (wait_for(r, fds, 2, wait_ms > 0 ? wait_ms : 0) == -1)
 			continue;
-		if (fds[0].revents != 0) {
-			if (record_sub_read(r->sub) == -1)
-				return -1;
-			r->heard_ms = clock_now_ms();
-		}
+		if (fds[0].revents != 0)
+			hear(r);
 		record_pub_work(r->pub, fds[1].revents != 0);
 		tell_ready(r);
-		if (is_deaf(r))
-			return -1;
+		if (record_sub_fd(r->sub) != -1 && is_deaf(r))
+			lose_subscription(r);
+		if (record_sub_fd(r->sub) == -1 &&
+		    clock_now_ms() >= r->sub_due_ms)
+			subscribe_again(r);
 	}
-	return record_sub_read(r->sub);
+	if (record_sub_fd(r->sub) != -1)
+		record_sub_read(r->sub);
 }
 
 int
-recorder_run(const struct config *cfg, const char *token,
-    const char *dead_token, int ready_fd)
+recorder_run(const struct config *cfg, int ready_fd)
 {
-	struct recorder r = { .cfg = cfg, .ready_fd = ready_fd };
-	int code = EX_OK;
+	struct recorder r = { .cfg = cfg,
+		.ready_fd = ready_fd,
+		.backoff = {
+		    .min_ms = BACKOFF_MIN_MS, .max_ms = BACKOFF_MAX_MS } };
 
 	log_set_role("recorder");
 	catch_stop(&r);
-	lease_init(&r.lease, cfg, token, clock_now_ms());
+	lease_init(&r.lease, cfg);
 	if ((r.pub = record_pub_new(cfg, &r.lease)) == NULL ||
 	    (r.sub = record_sub_new(cfg, &r.lease, r.pub)) == NULL)
 		return EX_OSERR;
-	if (open_all(&r, dead_token) == 0) {
-		if (loop(&r) == -1) {
-			log_error("the subscription to Redis was lost (%s); "
-				  "restarting",
-			    record_sub_error(r.sub));
-			code = EX_TEMPFAIL;
-		}
+	if (open_all(&r) == 0) {
+		loop(&r);
 		record_pub_finish(r.pub, clock_now_ms() + FINISH_MS);
 	}
 	record_sub_free(r.sub);
 	record_pub_free(r.pub);
-	return code;
+	return EX_OK;
 }

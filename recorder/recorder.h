@@ -9,13 +9,9 @@
 #include "base/config.h"
 
 /*
- * Run until SIGTERM, or until the subscription is lost (the parent then starts
- * another).  token is the name of this recorder's lease, dead_token that of
- * its dead predecessor, to be released, or "".  ready_fd is closed once the
- * subscription stands and it is known who is active; or -1.
- * Returns the exit code.
+ * Run until SIGTERM.  ready_fd is closed once the subscription stands and it is
+ * known who is active; or -1.  Returns the exit code.
  */
-int recorder_run(const struct config *cfg, const char *token,
-    const char *dead_token, int ready_fd);
+int recorder_run(const struct config *cfg, int ready_fd);
 
 #endif

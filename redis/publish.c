@@ -2,8 +2,10 @@
 /* The call of publish.lua. */
 #include "redis/publish.h"
 
+#include <stdio.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "lua_publish.h"
 #include "redis/command.h"
 
@@ -47,11 +49,37 @@ out:
 }
 
 int
+publish_append_relay(struct redis_conn *conn, const char *prefix,
+    const struct channel *channel, const char *frame, size_t frame_len,
+    uint64_t place)
+{
+	char name[64 + 16 + CHANNEL_LEN_MAX];
+	const char *argv[3] = { "PUBLISH", name };
+	size_t lens[3] = { 7 };
+	struct buf payload;
+	int failed = -1;
+
+	lens[1] = (size_t)snprintf(
+	    name, sizeof(name), "%sevent:%s", prefix, channel->name);
+	buf_init(&payload, frame_len + 128);
+	if (buf_printf(&payload, "0 %llu r\n", (unsigned long long)place) ==
+		-1 ||
+	    buf_put(&payload, frame, frame_len) == -1)
+		goto out;
+	argv[2] = payload.bytes;
+	lens[2] = payload.len;
+	failed = redis_conn_append(conn, 3, argv, lens);
+out:
+	buf_free(&payload);
+	return failed;
+}
+
+int
 publish_error_passes(const char *text)
 {
 	static const char *const passing[] = { "OOM", "READONLY", "LOADING",
 		"MISCONF", "MASTERDOWN", "NOREPLICAS", "BUSY", "TRYAGAIN",
-		"CLUSTERDOWN", "NOSCRIPT" };
+		"CLUSTERDOWN", "NOSCRIPT", "NOPERM", "NOAUTH" };
 	size_t i, len = strcspn(text, " ");
 	const char *at;
 
@@ -59,6 +87,9 @@ publish_error_passes(const char *text)
 		if (strlen(passing[i]) == len &&
 		    strncmp(text, passing[i], len) == 0)
 			return 1;
+	/* NOPERM within a script, Redis 7 */
+	if (strstr(text, "The user executing the script can't") != NULL)
+		return 1;
 	/* Redis before 7 wraps an error within a script: "ERR Error running
 	 * script ...: -OOM command not allowed ..." */
 	for (i = 0; i < sizeof(passing) / sizeof(passing[0]); i++)

@@ -27,8 +27,16 @@ int publish_append(struct redis_conn *conn, const char *prefix,
     const struct channel_set *channels, const char *frame, size_t frame_len,
     const struct publish_lease *lease);
 
+/* Put the command into the buffer that passes a plain message on live, without
+ * recording it (struct relay, record.h).  The answer is a number.  Returns as
+ * publish_append. */
+int publish_append_relay(struct redis_conn *conn, const char *prefix,
+    const struct channel *channel, const char *frame, size_t frame_len,
+    uint64_t place);
+
 /* Is this error reply one that passes, so that the same event may be tried
- * again (no memory, a read-only replica, loading)? */
+ * again (no memory, a read-only replica, loading, a right that
+ * was taken away)? */
 int publish_error_passes(const char *text);
 
 #endif

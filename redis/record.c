@@ -41,14 +41,10 @@ read_header(struct record *rec, const char *p, size_t len)
 		return 0;
 	n = read_id(p + at, len - at, ' ', &rec->prev);
 	at += n;
-	if (n == 0 || len - at < 2 || p[at + 1] != '\n')
+	if (n == 0 || len - at < 2 || p[at + 1] != '\n' ||
+	    (p[at] != ORIGIN_PUBLISHED && p[at] != ORIGIN_RECORDED))
 		return 0;
-	if (p[at] == ORIGIN_PUBLISHED)
-		rec->origin = ORIGIN_PUBLISHED;
-	else if (p[at] == ORIGIN_RECORDED)
-		rec->origin = ORIGIN_RECORDED;
-	else
-		return 0;
+	rec->origin = (enum record_origin)p[at];
 	return at + 2;
 }
 
@@ -77,6 +73,22 @@ record_parse(struct record *rec, const char *p, size_t len)
 	if (memcmp(found.frame + found.frame_len - 2, "\n\n", 2) != 0)
 		return -1;
 	*rec = found;
+	return 0;
+}
+
+int
+relay_parse(struct relay *r, const char *p, size_t len)
+{
+	struct record header;
+	size_t header_len = read_header(&header, p, len);
+
+	if (header_len == 0 || header.id != 0 || header.prev == 0 ||
+	    header.origin != ORIGIN_RECORDED || len - header_len < 2 ||
+	    memcmp(p + len - 2, "\n\n", 2) != 0)
+		return -1;
+	*r = (struct relay){ .place = header.prev,
+		.frame = p + header_len,
+		.frame_len = len - header_len };
 	return 0;
 }
 
@@ -115,6 +127,8 @@ notice_parse(struct notice *n, const char *p, size_t len)
 					 UINT64_MAX, &n->attempt) == -1)
 			return NOTICE_OTHER;
 		p = blank + 1;
+	} else if (skip(&p, end, "forget ")) {
+		kind = NOTICE_FORGET;
 	} else if (!skip(&p, end, "down ")) {
 		return NOTICE_OTHER;
 	}

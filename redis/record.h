@@ -20,11 +20,25 @@ struct record {
 };
 
 /*
+ * A plain message that the recorder passes on live, since Redis takes no writes
+ * just now: "0 PLACE r\n" and the frame without an id.  It will be recorded
+ * later: as the PLACEth of those of its channel that are not recorded yet.
+ */
+struct relay {
+	uint64_t place;
+	const char *frame; /* borrowed */
+	size_t frame_len;
+};
+
+/*
  * Read a record.  Returns 0, or -1 if the bytes are none: a header of another
  * form, a frame that does not begin "id: ID\n" or does not end in a blank
  * line.  *rec borrows from p.
  */
 int record_parse(struct record *rec, const char *p, size_t len);
+
+/* Read a relay.  Returns as record_parse. */
+int relay_parse(struct relay *r, const char *p, size_t len);
 
 /* Do these bytes begin with a record's header line, or with one of id 0?  (The
  * recorder leaves such messages alone: another site's records, and the
@@ -36,7 +50,9 @@ int record_has_header(const char *p, size_t len);
 enum notice_kind {
 	NOTICE_OTHER, /* of another form: it says nothing */
 	NOTICE_UP,    /* "0 0 r\nup ATTEMPT TOKEN": from here on it records */
-	NOTICE_DOWN   /* "0 0 r\ndown TOKEN": it gave the lease back */
+	NOTICE_DOWN,  /* "0 0 r\ndown TOKEN": it gave the lease back */
+	NOTICE_FORGET /* "0 0 r\nforget TOKEN": what it passed on live it will
+		       * not record */
 };
 
 struct notice {
@@ -45,8 +61,8 @@ struct notice {
 	size_t token_len;
 };
 
-/* Read an announcement.  Returns its kind; *n is set of NOTICE_UP and
- * NOTICE_DOWN, and borrows from p. */
+/* Read an announcement.  Returns its kind; *n is set unless that is
+ * NOTICE_OTHER, and borrows from p. */
 enum notice_kind notice_parse(struct notice *n, const char *p, size_t len);
 
 #endif

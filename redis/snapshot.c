@@ -20,6 +20,7 @@ enum {
 	AT_CHANNELS,
 	AT_RECORDS,
 	AT_NEXT_BYTES,
+	AT_TOKEN,
 	NMEMBERS
 };
 
@@ -71,6 +72,7 @@ snapshot_read(
 		.channels = found,
 		.nrecords = m[AT_RECORDS]->elements / 2,
 		.next_bytes = number(m[AT_NEXT_BYTES]),
+		.token = text(m[AT_TOKEN]),
 	};
 }
 

@@ -46,6 +46,7 @@ struct take {
 	bool is_not_atomic; /* made without MULTI, for want of memory in Redis:
 			     * what came between shows in one that follows */
 	const char *patterns; /* of the active recorder; NULL: there is none */
+	const char *token;    /* and its name */
 	const char *session;  /* grant of the session; NULL: there is none */
 	size_t session_len;   /* bytes */
 	const struct taken_channel *channels; /* one for each */
