@@ -6,12 +6,12 @@
  * characters for blanks, \uZZZZ for NUL and the first 63 digits for the
  * number, and needs 40 bytes for one of "[0,0,0".  It decodes strings.  Pure.
  */
+#include "redis/event.h"
+
 #include <assert.h>
 #include <cjson/cJSON.h>
 #include <ctype.h>
 #include <string.h>
-
-#include "redis/event.h"
 
 #include "base/utf8.h"
 

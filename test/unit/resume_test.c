@@ -83,7 +83,7 @@ check(const struct row *rows, size_t n)
 	}
 
 static void
-starts(void **state)
+stream_without_a_cursor_is_told_nothing(void **state)
 {
 	/* without a cursor a stream begins at the clock, or before the first
 	 * record wanted, and has nothing to be told */
@@ -130,7 +130,7 @@ starts(void **state)
 }
 
 static void
-starts_are_cursors(void **state)
+client_can_come_back_to_its_start(void **state)
 {
 	/* where a stream began is a place that its client can come back to
 	 * without a word */
@@ -159,7 +159,7 @@ starts_are_cursors(void **state)
 }
 
 static void
-kept(void **state)
+cursor_within_the_store_goes_on(void **state)
 {
 	/* a cursor within the store goes on behind itself, without a word */
 	static const struct row table[] = {
@@ -184,7 +184,7 @@ kept(void **state)
 }
 
 static void
-unknown(void **state)
+cursor_of_the_future_is_unknown(void **state)
 {
 	/* no number, or more than a minute past Redis' time: unknown, from the
 	 * clock; it comes before all other reasons */
@@ -212,7 +212,7 @@ unknown(void **state)
 }
 
 static void
-flushed(void **state)
+cursor_of_another_store_is_flushed(void **state)
 {
 	/* a cursor of before the store, or newer than a master's clock:
 	 * flushed.  What the store gives out from now on must pass the floor,
@@ -247,7 +247,7 @@ flushed(void **state)
 }
 
 static void
-lagging(void **state)
+replica_that_lags_is_waited_for(void **state)
 {
 	/* a replica may not have come as far as the cursor: wait for it there;
 	 * but a replica of a store without an epoch, or of a younger one, says
@@ -274,7 +274,7 @@ lagging(void **state)
 }
 
 static void
-trimmed(void **state)
+what_is_gone_is_trimmed(void **state)
 {
 	/* a channel of which something is gone: trimmed, that one alone.  A
 	 * cursor of more than 30 days ago: all, as their memory may have gone,
@@ -331,7 +331,7 @@ trimmed(void **state)
 }
 
 static void
-positions(void **state)
+take_reads_after_the_cursor(void **state)
 {
 	/* the take reads behind the cursor; everything for earliest; nothing
 	 * when there is no place to go on from */
@@ -356,7 +356,7 @@ positions(void **state)
 }
 
 static void
-names(void **state)
+reasons_have_their_words(void **state)
 {
 	/* the words of the interface */
 	(void)state;
@@ -369,15 +369,15 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(starts),
-		cmocka_unit_test(starts_are_cursors),
-		cmocka_unit_test(kept),
-		cmocka_unit_test(unknown),
-		cmocka_unit_test(flushed),
-		cmocka_unit_test(lagging),
-		cmocka_unit_test(trimmed),
-		cmocka_unit_test(positions),
-		cmocka_unit_test(names),
+		cmocka_unit_test(stream_without_a_cursor_is_told_nothing),
+		cmocka_unit_test(client_can_come_back_to_its_start),
+		cmocka_unit_test(cursor_within_the_store_goes_on),
+		cmocka_unit_test(cursor_of_the_future_is_unknown),
+		cmocka_unit_test(cursor_of_another_store_is_flushed),
+		cmocka_unit_test(replica_that_lags_is_waited_for),
+		cmocka_unit_test(what_is_gone_is_trimmed),
+		cmocka_unit_test(take_reads_after_the_cursor),
+		cmocka_unit_test(reasons_have_their_words),
 	};
 
 	return cmocka_run_group_tests_name("resume", tests, NULL, NULL);
