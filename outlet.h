@@ -50,7 +50,7 @@ enum client_result outlet_flush(struct outlet *o);
  * id for that of the next event that has none. */
 enum client_result outlet_put_id(struct outlet *o, uint64_t id);
 
-/* A record's frame.  The cursor never goes back: behind a late record comes
+/* A record's frame.  The cursor never goes back: after a late record comes
  * the highest id again. */
 enum client_result outlet_put_record(
     struct outlet *o, const struct record *rec);

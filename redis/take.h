@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A take: what a stream asks of Redis in one step, the snapshot behind its
+ * A take: what a stream asks of Redis in one step, the snapshot after its
  * positions and the subscription, and what it finds.  Pure.
  */
 #ifndef TAKE_H
@@ -70,7 +70,7 @@ int take_words_init(struct take_words *w, const char *prefix,
 void take_words_free(struct take_words *w);
 
 /*
- * The words of the next take, behind positions[] (one for each channel).
+ * The words of the next take, after positions[] (one for each channel).
  * start: CURSOR_LAST or CURSOR_SINCE replace the positions; other kinds are
  * ignored.  highest: the largest id the stream has seen or claims.  bytes: how
  * much it may bring.

@@ -260,7 +260,7 @@ def test_fork_and_recent(django, script):  # noqa: F811
 
 def test_refused_end(redis, django, caplog, monkeypatch):  # noqa: F811
     """An end that Redis refuses is told and dropped: it does not pass for a Redis that is away, and what is owed
-    behind it is paid."""
+    after it is paid."""
     monkeypatch.setattr(redis_link, "RETRY_S", 0.1)
     redis.client.mset({"sse:user:1": "no set", key_of("a"): "{}", key_of("b"): "{}"})
     fcgi_sse.end_streams(1)

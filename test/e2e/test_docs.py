@@ -499,7 +499,7 @@ def test_page_api(redis, fcgi_sse, chromium, site, serve):
 # ---- README's tables
 
 def table(text, heading):
-    """The rows behind a line of a document, each a list of its cells."""
+    """The rows after a line of a document, each a list of its cells."""
     rows = []
     for line in text[text.index(heading):].split("\n"):
         if line.startswith("|"):
@@ -510,7 +510,7 @@ def table(text, heading):
 
 
 def sources():
-    """All of our C, string literals that stand behind one another joined."""
+    """All of our C, string literals that stand after one another joined."""
     text = "".join(read(os.path.basename(path)) for path in sorted(glob.glob(TOP + "/*.c")))
     return re.sub(r'"\s*\n\s*"', "", text)
 

@@ -143,12 +143,12 @@ def test_truncated_params(redis, start_fcgi_sse, how):
     conn.close()
 
 
-@pytest.mark.parametrize("behind", [
+@pytest.mark.parametrize("after", [
     "fastcgi_param SSE_ALLOW all;", "fastcgi_param SSE_CHANNELS all; fastcgi_param SSE_CHANNELS secret;"])
-def test_nginx_sends_both_of_two(redis, fcgi_sse, loop, web, behind):
+def test_nginx_sends_both_of_two(redis, fcgi_sse, loop, web, after):
     """Trap 4: an SSE_* set again after an include arrives twice: 403 and a log line, not the first."""
     fcgi_sse.expect_log(r"SSE_")
-    nginx = web("nginx", fcgi_sse, params_behind=behind)
+    nginx = web("nginx", fcgi_sse, params_after=after)
     answer = loop.fetch(nginx, "all")
     assert answer.status == 403 and answer.text.strip()
     fcgi_sse.wait_log(r"SSE_(ALLOW|CHANNELS)")

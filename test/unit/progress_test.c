@@ -61,7 +61,7 @@ next_record_names_the_position(void **state)
 static void
 reached_record_is_the_position(void **state)
 {
-	/* a record becomes its channel's position; only behind the floor is it
+	/* a record becomes its channel's position; only after the floor is it
 	 * for the client; the clock never goes back */
 	struct progress p;
 
@@ -275,7 +275,7 @@ forgotten_store_shows_nothing(void **state)
 static void
 take_sets_the_positions(void **state)
 {
-	/* behind a take the positions are its channels' last ids; while more
+	/* after a take the positions are its channels' last ids; while more
 	 * is to come, where the batch ended, or what is gone if that is newer */
 	static const struct {
 		const char *what;

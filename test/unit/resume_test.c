@@ -161,7 +161,7 @@ client_can_come_back_to_its_start(void **state)
 static void
 cursor_within_the_store_goes_on(void **state)
 {
-	/* a cursor within the store goes on behind itself, without a word */
+	/* a cursor within the store goes on after itself, without a word */
 	static const struct row table[] = {
 		{ "in the middle", ID(CLOCK - 5), STORE, CLOCK - 4, false,
 		    { .floor = CLOCK - 5 } },
@@ -284,7 +284,7 @@ what_is_gone_is_trimmed(void **state)
 		    { .floor = CLOCK - 5, .reason = RESET_TRIMMED } },
 		{ "a channel, at the clock", ID(CLOCK), STORE, 0, true,
 		    { .floor = CLOCK, .reason = RESET_TRIMMED } },
-		{ "a channel, behind 0", ID(0), STORE, EPOCH + 9, true,
+		{ "a channel, after 0", ID(0), STORE, EPOCH + 9, true,
 		    { .floor = 0, .reason = RESET_TRIMMED } },
 		{ "30 days and a bit", ID(NOW - 30 * DAY - 1), LONG_STORE, 0,
 		    false,
@@ -333,7 +333,7 @@ what_is_gone_is_trimmed(void **state)
 static void
 take_reads_after_the_cursor(void **state)
 {
-	/* the take reads behind the cursor; everything for earliest; nothing
+	/* the take reads after the cursor; everything for earliest; nothing
 	 * when there is no place to go on from */
 	static const struct {
 		struct cursor cursor;

@@ -93,9 +93,9 @@ each_take_replaces_the_last(void **state)
 	for (i = 0; i < ROWS(table); i++) {
 		take_words_set(&w, table[i].positions, table[i].highest,
 		    &table[i].start, 4194304);
-		/* behind EVAL, the script, the number of keys, and eight */
+		/* after EVAL, the script, the number of keys, and eight */
 		assert_words(&w.eval, 11, table[i].eval);
-		/* behind SUBSCRIBE and four channels of ours */
+		/* after SUBSCRIBE and four channels of ours */
 		assert_words(&w.subscribe, 5, table[i].plain);
 	}
 	take_words_free(&w);
