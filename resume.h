@@ -31,8 +31,8 @@ const char *reset_reason_name(enum reset_reason reason);
 struct resume {
 	uint64_t floor; /* replay begins after it */
 	enum reset_reason reason;
-	bool concerns_all; /* trimmed: all channels, not only those found so */
-	bool is_lagging;   /* a replica that has not come as far: wait */
+	bool affects_all; /* trimmed: all channels, not only those found so */
+	bool is_lagging;  /* a replica that has not come as far: wait */
 };
 
 /* The positions to take from at the start: after them, whatever the channel.

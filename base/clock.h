@@ -8,7 +8,7 @@
 /* Milliseconds of CLOCK_MONOTONIC; the zero of every deadline_ms. */
 int64_t clock_now_ms(void);
 
-/* A random number from least to most (both included). */
-int64_t clock_random(int64_t least, int64_t most);
+/* A random number from min to max (both included). */
+int64_t clock_random(int64_t min, int64_t max);
 
 #endif

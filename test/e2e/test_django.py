@@ -279,7 +279,7 @@ def test_body_attributes(redis, django, caplog):
     assert render('sse_body_attrs "/s/?last=1" last_event_id=7') == '<body sse-data="/s/?last=1" data-last-event-id="7">'
     with django(FCGI_SSE_URL='/"'):
         assert 'sse-data="/&quot;"' in render()
-    redis.client.set("sse:clock", "no number")
+    redis.client.set("sse:clock", "not a number")
     assert render() == '<body sse-data="/sse/">' and fcgi_sse.current_id() is None
     redis.stop()
     assert render() == '<body sse-data="/sse/">'

@@ -74,7 +74,7 @@ def test_paid_without_a_request(redis, site, caplog, monkeypatch):
     with away(redis):
         do("logout")
         gone.delete()
-        time.sleep(0.3)  # tries in vain
+        time.sleep(0.3)  # tries without success
         assert redis.client.exists(key) and levels(caplog) == ["WARNING"]
     wait_until(lambda: records(redis) == [] and not link.owed, 5)
     wait_until(lambda: not link.payer, 5, "the thread to end that has nothing to do")
@@ -203,7 +203,7 @@ def test_paid_at_the_end_of_a_process(redis, django, script):  # noqa: F811
 
 
 def test_lost_at_the_end_of_a_process(redis, django, script):  # noqa: F811
-    """... and says so if that was in vain."""
+    """... and says so if that was without success."""
     process = script("""
     end_session("a")
     """)
@@ -298,7 +298,7 @@ def test_fail_over(redis, site, caplog, monkeypatch):
     before = {c["id"] for c in redis.client.client_list()}
     do("logout")
     user.delete()
-    time.sleep(0.3)  # tries in vain
+    time.sleep(0.3)  # tries without success
     assert redis.client.exists(key) and levels(caplog) == ["WARNING"]
     redis.client.replicaof("NO", "ONE")
     wait_until(lambda: not redis.client.exists(key) and not link.owed, 5)

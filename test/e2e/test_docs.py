@@ -169,7 +169,7 @@ def check_set_up(redis, loop, server, plain_id=True):
     for channels in ("foo", "all,foo", None):
         assert loop.fetch(server, channels).status == 403
     stream.close()
-    wait_until(lambda: redis.channel_subscribers("sse:event:all") == 0, 2, "the leaver to be noticed")
+    wait_until(lambda: redis.channel_subscribers("sse:event:all") == 0, 2, "the client that left to be noticed")
 
 
 @runs("nginx")
@@ -606,9 +606,9 @@ def test_ranges_and_histories():
     items = items_of_manual(read("fcgi-sse.8"))
     rows = re.findall(r'\{ "([\w-]+)", TYPE_NUMBER, AT\(\w+\), (\d+), ([\w <]+), (?:NULL|"\d*"),\s+F\b', read("config.c"))
     assert len(rows) >= 12
-    for name, least, most in rows:
-        most = {"1ULL << 32": str(1 << 32)}.get(most, most)
-        assert re.search(r"\b%s to %s\b" % (least, most), items[name][1].replace("\n", " ")), name
+    for name, min_, max_ in rows:
+        max_ = {"1ULL << 32": str(1 << 32)}.get(max_, max_)
+        assert re.search(r"\b%s to %s\b" % (min_, max_), items[name][1].replace("\n", " ")), name
     for default in ("200", "86400", "4194304"):
         assert "else %s." % default in read("fcgi-sse.8") and default in read("lua/publish.lua")
 

@@ -136,7 +136,7 @@ def test_since(redis, fcgi_sse, loop):
     "abc", "550e8400-e29b-41d4-a716-446655440000", "-1", "1.5", "1e15", " ", "+7",
     "99999999999999999", "184467440737095516151", "12a"])
 def test_unknown(redis, fcgi_sse, loop, cursor):
-    """No number, or one past Redis' time: reset "unknown", FLOOR is the clock, and live."""
+    """Not a number, or one past Redis' time: reset "unknown", FLOOR is the clock, and live."""
     ids = publish_many(redis, "all", 3)
     if cursor == " ":
         stream = loop.live(fcgi_sse, "all", query="channels=all&lastEventId=%20")

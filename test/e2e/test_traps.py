@@ -172,7 +172,7 @@ def test_abort_record(redis, fcgi_sse, loop):
     fcgi_sse.wait_responders(0, 3)
 
 
-def test_half_close_is_a_leaver(redis, fcgi_sse, loop):
+def test_half_close_is_a_client_that_left(redis, fcgi_sse, loop):
     """Trap 5: a web server that half-closes (lighttpd's tcp-fin-propagate) ends the stream."""
     stream = loop.live(fcgi_sse, "all")
     stream.sock.shutdown(socket.SHUT_WR)
@@ -180,7 +180,7 @@ def test_half_close_is_a_leaver(redis, fcgi_sse, loop):
 
 
 def test_late_stdin_is_no_abort(redis, fcgi_sse, loop):
-    """Trap 5: an end of STDIN that comes late is not taken for a leaver."""
+    """Trap 5: an end of STDIN that comes late is not taken for a client that left."""
     conn = fcgi.Connection(fcgi_sse.address)
     conn.send(fcgi.begin())
     conn.params(VARIABLES)

@@ -131,14 +131,14 @@ setenv.add-environment = ( "SSE_ALLOW" => "*" )
 class LighttpdCgi(Lighttpd):
     path = "/cgi-bin/sse"
 
-    def __init__(self, folder, redis, heartbeat=1, tell_leavers=True):
+    def __init__(self, folder, redis, heartbeat=1, tell_who_left=True):
         copy_program(folder, "cgi-bin/sse")
         super().__init__(folder, """
 setenv.add-environment = ( "FCGI_SSE_REDIS" => "%s", "FCGI_SSE_HEARTBEAT" => "%d", "SSE_ALLOW" => "*",
     "SSE_E2E_FOLDER" => "%s" )
 $HTTP["url"] =~ "^/cgi-bin/" { cgi.assign = ( "" => "" ) %s }
 """ % (redis.url, heartbeat, folder.path,
-       'cgi.limits = ( "tcp-fin-propagate" => "SIGTERM" )' if tell_leavers else ""))
+       'cgi.limits = ( "tcp-fin-propagate" => "SIGTERM" )' if tell_who_left else ""))
 
 
 def copy_program(folder, name):

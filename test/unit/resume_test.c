@@ -68,11 +68,11 @@ check(const struct row *rows, size_t n)
 		    rows[i].first_id, rows[i].any_trimmed);
 		if (got.floor != rows[i].want.floor ||
 		    got.reason != rows[i].want.reason ||
-		    got.concerns_all != rows[i].want.concerns_all ||
+		    got.affects_all != rows[i].want.affects_all ||
 		    got.is_lagging != rows[i].want.is_lagging)
 			fail_msg("%s: floor %ju, %s, all %d, lagging %d",
 			    rows[i].what, (uintmax_t)got.floor,
-			    reset_reason_name(got.reason), got.concerns_all,
+			    reset_reason_name(got.reason), got.affects_all,
 			    got.is_lagging);
 	}
 }
@@ -186,15 +186,16 @@ cursor_within_the_store_goes_on(void **state)
 static void
 cursor_of_the_future_is_unknown(void **state)
 {
-	/* no number, or more than a minute past Redis' time: unknown, from the
+	/* not a number, or more than a minute past Redis' time: unknown, from the
 	 * clock; it comes before all other reasons */
 	static const struct row table[] = {
-		{ "no number", { CURSOR_UNKNOWN, 0 }, STORE, 0, false,
+		{ "not a number", { CURSOR_UNKNOWN, 0 }, STORE, 0, false,
 		    { .floor = CLOCK, .reason = RESET_UNKNOWN } },
-		{ "no number, and trimmed", { CURSOR_UNKNOWN, 0 }, STORE, 0,
+		{ "not a number, and trimmed", { CURSOR_UNKNOWN, 0 }, STORE, 0,
 		    true, { .floor = CLOCK, .reason = RESET_UNKNOWN } },
-		{ "no number, empty store", { CURSOR_UNKNOWN, 0 }, EMPTY_STORE,
-		    0, false, { .floor = 0, .reason = RESET_UNKNOWN } },
+		{ "not a number, empty store", { CURSOR_UNKNOWN, 0 },
+		    EMPTY_STORE, 0, false,
+		    { .floor = 0, .reason = RESET_UNKNOWN } },
 		{ "a minute and a bit ahead", ID(NOW + 60 * SECOND + 1), STORE,
 		    0, false, { .floor = CLOCK, .reason = RESET_UNKNOWN } },
 		{ "the largest", ID(ID_MAX), STORE, 0, true,
@@ -290,7 +291,7 @@ what_is_gone_is_trimmed(void **state)
 		    false,
 		    { .floor = NOW - 30 * DAY - 1,
 			.reason = RESET_TRIMMED,
-			.concerns_all = true } },
+			.affects_all = true } },
 		{ "30 days", ID(NOW - 30 * DAY), LONG_STORE, 0, false,
 		    { .floor = NOW - 30 * DAY } },
 		{ "30 days, and a channel", ID(NOW - 30 * DAY), LONG_STORE, 0,
@@ -300,18 +301,18 @@ what_is_gone_is_trimmed(void **state)
 		    LONG_STORE, 0, true,
 		    { .floor = NOW - 50 * DAY,
 			.reason = RESET_TRIMMED,
-			.concerns_all = true } },
+			.affects_all = true } },
 		{ "old, and the clock: nothing has come since", ID(OLD_CLOCK),
 		    OLD_STORE, 0, false, { .floor = OLD_CLOCK } },
 		{ "just before an old clock", ID(OLD_CLOCK - 1), OLD_STORE,
 		    OLD_CLOCK, false,
 		    { .floor = OLD_CLOCK - 1,
 			.reason = RESET_TRIMMED,
-			.concerns_all = true } },
+			.affects_all = true } },
 		{ "0 in an old store", ID(0), LONG_STORE, 0, false,
 		    { .floor = 0,
 			.reason = RESET_TRIMMED,
-			.concerns_all = true } },
+			.affects_all = true } },
 		{ "0 in one of just 30 days", ID(0),
 		    { .clock = CLOCK, .epoch = NOW - 30 * DAY, .now_us = NOW },
 		    0, false, { .floor = 0 } },
@@ -323,7 +324,7 @@ what_is_gone_is_trimmed(void **state)
 		    0, false,
 		    { .floor = NOW - 50 * DAY,
 			.reason = RESET_TRIMMED,
-			.concerns_all = true } },
+			.affects_all = true } },
 	};
 
 	(void)state;
