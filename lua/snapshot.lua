@@ -2,7 +2,7 @@
 -- What a stream reads in one step: where the store is, and the records after
 -- a position.  Writes nothing, so that a replica can run it.
 --
--- KEYS  1 clock  2 epoch  3 recorder  4 session record ("" for none: then the
+-- KEYS  1 clock  2 epoch  3 recorder  4 session grant ("" for none: then the
 --       recorder's again)   and for each channel two: its history, its meta
 -- ARGV  1 bytes of records to return at most (but at least one record); 0: of
 --         the first record only the header, with an empty frame, and its size

@@ -61,7 +61,7 @@ struct take_words {
 
 /*
  * Build what is the same in each take of those channels, and with them of the
- * session's record under session_key (NULL for none).  Borrows prefix (that of
+ * session's grant under session_key (NULL for none).  Borrows prefix (that of
  * names in Redis), channels and key for w's life.  Returns 0, or -1 without
  * memory; take_words_free either way.
  */

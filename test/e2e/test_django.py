@@ -124,7 +124,7 @@ def test_bad_names(redis, django, event, channel):
 
 
 def test_channel_names_as_in_c(redis, django, fcgi_sse, loop):
-    """names.py and parse.h agree on what a channel's name is."""
+    """names.py and redis/channel.h agree on what a channel's name is."""
     for name in ["jörg@x.y+z-w", "a", "x" * 128, "é" * 64, "é" * 65, "a b", "a\u00a0b", "a\u200bb", "\u1680", "a]", "a\\b",
                  "_x", "__x", "sse:", "sse", "a\x7f", "a\u0085", "a\u3000", "\ufeffx", "😀", "a\u180e"]:
         stream = loop.open(fcgi_sse, query=[("channels", name)]).wait_for(
