@@ -37,6 +37,7 @@ put_header(struct outlet *o)
 	o->unflushed_len += o->header.len;
 	buf_free(&o->header);
 	o->is_open = true;
+	o->last_write_ms = clock_now_ms();
 	return result;
 }
 
