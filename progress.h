@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * How far a stream has come: in each of its channels, and in the store; and
- * whether the store went back to before that.  Pure; the caller says what time it
- * is.
+ * whether the store went back to before that.  Pure; the caller says what time
+ * it is.
  */
 #ifndef PROGRESS_H
 #define PROGRESS_H
@@ -64,8 +64,8 @@ bool progress_is_trimmed(
     const struct progress *p, const struct take *t, size_t channel);
 bool progress_any_trimmed(const struct progress *p, const struct take *t);
 
-/* Did the store go back to before what this stream has seen of it?  A replica may
- * lag for a while.  To be asked once of each take, its records noted. */
+/* Did the store go back to before what this stream has seen of it?  A replica
+ * may lag for a while.  To be asked once of each take, its records noted. */
 bool progress_went_back(
     struct progress *p, const struct take *t, int64_t now_ms);
 

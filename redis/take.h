@@ -18,7 +18,7 @@
 #define TAKE_BYTES_MAX (4 << 20)
 #define TAKE_BYTES_MIN (128 << 10) /* less than this is a single record */
 #define TAKE_SINGLE 1		   /* one record, whatever its size */
-/* How large the next one is (next_bytes), and its header with an empty frame. */
+/* How large the next one is (next_bytes), its header and an empty frame. */
 #define TAKE_PROBE 0
 
 /* What a stream knows of one of its channels. */

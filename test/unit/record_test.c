@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * record.h: which bytes are a record, or an announcement.  Inputs are copied
- * into memory of exactly their length, so that the sanitizers see a look beyond.
+ * into memory of exactly their length, so that the sanitizers see a look
+ * beyond.
  */
 #include "redis/record.h"
 #include "test/unit/unit.h"
