@@ -78,7 +78,8 @@ class Kind(str, enum.Enum):
     PRICE = "price"
 
 
-@pytest.mark.parametrize("price", [Kind.PRICE, gettext_lazy("price"), b"price", bytearray(b"price"), memoryview(b"price")])
+@pytest.mark.parametrize("price", [Kind.PRICE, gettext_lazy("price"), b"price", bytearray(b"price"), memoryview(b"price")],
+                         ids=["enum", "lazy", "bytes", "bytearray", "memoryview"])  # price1 would be two
 def test_what_stands_for_a_text(redis, django, price):
     """A member of an Enum of strings, a lazy translation and bytes are their text: as event, data, channel, in a list of
     channels, as the default channel."""
