@@ -1,67 +1,28 @@
 # SPDX-License-Identifier: ISC
 #
-# GNU make.  `make help` names the targets.  The programs are lists of modules:
-# this file is the map of what depends on what.
+# GNU make.  `make help` names the targets.
 
 VERSION := 0.1.0
 
-# A folder for each process, and what all share (house rules in test/modules).
+# The modules: a folder for each process, and two for what all share.  A new one
+# is named here, in its place in ARCHITECTURE.md, and nowhere else: of them the
+# linker takes for each program what that uses, and test/unit/NAME_test.c tests
+# NAME, with what that uses and nothing else.  (What a module may use stands in
+# test/modules.)
+PROGRAMS := fcgi-sse sse-publish
+top := client cookie delivery follow outlet plain progress redis_sub reply \
+	request respond resume session session_grant session_key stream verdict
+parent := children handover kept listener socket
+recorder := lease record_pub record_queue record_sub recorder
+redis := channel command event publish record redis_conn snapshot sse take
+base := backoff buf clock config glob log parse redis_address sandbox utf8
+
 FOLDERS := parent recorder redis base
+MODULES := $(top) $(foreach folder,$(FOLDERS),$($(folder)))
 vpath %.c $(FOLDERS)
-vpath %.h $(FOLDERS)
 
-FCGI_SSE := fcgi-sse respond config socket children kept handover listener client \
-	request channel verdict reply cookie session session_grant session_key \
-	redis_address redis_conn command take snapshot redis_sub resume \
-	publish recorder record_sub record_pub record_queue lease event sse record outlet \
-	progress plain delivery follow stream sandbox backoff clock log buf parse \
-	utf8 glob
-SSE_PUBLISH := sse-publish config channel redis_address redis_conn command \
-	publish event sse clock log buf parse utf8
-
-# A unit test or fuzzer links its module and what that may use, nothing else.
-# Each is one row: the name of test/unit/NAME.c or test/fuzz/NAME.c, and the
-# modules it is linked with.
-buf_test := buf
-parse_test := parse utf8 glob channel buf
-event_test := event parse utf8 buf
-sse_test := sse record event parse utf8 buf
-config_test := config redis_address parse buf
-redis_address_test := redis_address parse buf
-command_test := command
-channel_test := channel parse utf8 buf
-verdict_test := verdict
-take_test := take command
-snapshot_test := snapshot record parse buf
-request_test := request verdict channel parse utf8 buf
-cookie_test := cookie parse buf
-session_grant_test := session_grant channel parse utf8 buf
-session_test := session session_grant verdict channel parse utf8 glob buf
-reply_test := reply buf
-resume_test := resume
-progress_test := progress
-plain_test := plain event sse record parse utf8 glob buf
-record_queue_test := record_queue
-lease_test := lease record parse buf
-log_test := log
-children_test := children log
-kept_test := kept children backoff clock log
-handover_test := handover kept children backoff clock log parse buf
-backoff_test := backoff
-
-parse_fuzz := parse utf8 glob channel buf
-event_fuzz := event parse utf8 buf
-sse_fuzz := sse record event parse utf8 buf
-request_fuzz := request session session_grant verdict channel parse utf8 glob buf
-
-# Which module needs which library: whatever holds it is linked with that.
-LIBS_client := -lfcgi
-LIBS_redis_conn := -lhiredis
-LIBS_redis_sub := -lhiredis
-LIBS_snapshot := -lhiredis
-LIBS_event := -lcjson
-LIBS_session_grant := -lcjson
-LIBS_session_key := -lmd
+# Each program is linked with those that it uses (--as-needed).
+LIBS := -lfcgi -lhiredis -lcjson -lmd
 
 # Where the installed program lies, and its parts.
 PREFIX ?= /usr/local
@@ -80,11 +41,15 @@ FUZZ_SECONDS ?= 20
 E2E ?= test/e2e
 DEMO_ARGS ?=
 
-# SAN=1 builds with sanitizers in a folder of its own, beside the other flavour.
+# SAN=1 builds with sanitizers in a folder of its own, beside the other flavour;
+# FUZZ=1 is how `make fuzz` builds.
 ifeq ($(SAN),1)
 BUILD := build/san
 OUT := $(BUILD)/
 TEST_MARK ?= not soak and not chromium
+else ifeq ($(FUZZ),1)
+BUILD := build/fuzz
+OUT := $(BUILD)/
 else
 BUILD ?= build
 # the programs' place: the top folder; elsewhere for another BUILD
@@ -101,16 +66,16 @@ ifneq ($(filter-out $(FROM_NOTHING),$(or $(MAKECMDGOALS),all)),)
 include $(BUILD)/probed.mk
 endif
 
-ifeq ($(SAN),1)
-HARDENING :=
+ifneq ($(filter 1,$(SAN) $(FUZZ)),)
 SAN_FLAGS := -fsanitize=address,undefined -fno-sanitize-recover=all \
-	-fno-omit-frame-pointer
+	-fno-omit-frame-pointer $(if $(filter 1,$(FUZZ)),-fsanitize=fuzzer-no-link)
+HARDENING :=
 OPTIMIZE := -O1 -g
 else
+SAN_FLAGS :=
 # _FORTIFY_SOURCE without optimisation is only a warning
 HARDENING := $(PROBED_CFLAGS) \
 	$(if $(filter -O0,$(CFLAGS)),,$(PROBED_FORTIFY))
-SAN_FLAGS :=
 OPTIMIZE := -O2 -g
 endif
 
@@ -127,13 +92,8 @@ ALL_LDFLAGS := $(PROBED_LDFLAGS) $(SAN_FLAGS) $(LIBS_PREFIX:%=-L%/lib) \
 	$(LDFLAGS)
 
 LUA_HEADERS := $(patsubst lua/%.lua,$(GEN)/lua_%.h,$(wildcard lua/*.lua))
-UNIT_TESTS := $(basename $(notdir $(wildcard test/unit/*_test.c)))
-FUZZERS := $(basename $(notdir $(wildcard test/fuzz/*_fuzz.c)))
-
-# libs(modules): the libraries they need
-libs = $(sort $(foreach m,$(1),$(LIBS_$(m)))) $(LDLIBS)
-# row(name): its modules; an error if this file has no row of that name
-row = $(or $($(1)),$(error the Makefile has no row for $(1)))
+UNIT_TESTS := $(wildcard $(MODULES:%=test/unit/%_test.c))
+FUZZERS := $(wildcard test/fuzz/*_fuzz.c)
 
 # what a recipe says instead of its command, unless V=1
 ifeq ($(V),1)
@@ -143,19 +103,19 @@ say = @echo '  $(1)	$@';
 endif
 
 .DELETE_ON_ERROR:
+.SECONDARY:
 .SUFFIXES:
 .PHONY: all check check-modules check-unit check-e2e npm-packages soak lint format \
-	fuzz demo install uninstall clean help FORCE
+	fuzz run-fuzzers demo install uninstall clean help FORCE
 
-all: $(OUT)fcgi-sse $(OUT)sse-publish
+all: $(PROGRAMS:%=$(OUT)%)
 
-$(OUT)fcgi-sse: $(FCGI_SSE:%=$(BUILD)/%.o)
-	$(call say,LINK)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ \
-		$(call libs,$(FCGI_SSE))
+$(PROGRAMS:%=$(OUT)%): $(OUT)%: $(BUILD)/%.o $(BUILD)/modules.a
+	$(call say,LINK)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(LIBS) $(LDLIBS)
 
-$(OUT)sse-publish: $(SSE_PUBLISH:%=$(BUILD)/%.o)
-	$(call say,LINK)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ \
-		$(call libs,$(SSE_PUBLISH))
+$(BUILD)/modules.a: $(MODULES:%=$(BUILD)/%.o) Makefile
+	@rm -f $@
+	$(call say,AR)$(AR) rcs $@ $(filter %.o,$^)
 
 $(BUILD)/%.o: %.c $(BUILD)/flags | $(LUA_HEADERS)
 	@mkdir -p $(@D)
@@ -183,15 +143,11 @@ $(BUILD)/probed.mk: tools/probe-compiler $(BUILD)/compiler
 
 # check-unit
 
-define unit_test
-$(BUILD)/test/unit/$(1): $(BUILD)/test/unit/$(1).o \
-		$(patsubst %,$(BUILD)/%.o,$($(1)))
-	$$(if $$(call row,$(1)),$$(call say,LINK)$$(CC)) $$(ALL_CFLAGS) $$(ALL_LDFLAGS) \
-		-o $$@ $$^ -lcmocka $$(call libs,$($(1)))
-endef
-$(foreach t,$(UNIT_TESTS),$(eval $(call unit_test,$(t))))
+$(BUILD)/%_test: $(BUILD)/%_test.o $(BUILD)/modules.a
+	$(call say,LINK)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ \
+		-lcmocka $(LIBS) $(LDLIBS)
 
-check-unit: $(UNIT_TESTS:%=$(BUILD)/test/unit/%)
+check-unit: $(UNIT_TESTS:%.c=$(BUILD)/%)
 	@tools/run-unit-tests $^
 
 # Two files at a time: most tests wait, and those of a file share a browser.
@@ -245,26 +201,17 @@ lua-headers: $(LUA_HEADERS)
 
 # Fuzzers: clang's libFuzzer over the pure modules, each for FUZZ_SECONDS.
 FUZZ_CC ?= clang
-FUZZ_FLAGS := -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
-	-fno-omit-frame-pointer -O1 -g
 
-define fuzzer
-build/fuzz/$(1): test/fuzz/$(1).c $(patsubst %,%.c,$($(1))) $(wildcard *.h $(FOLDERS:%=%/*.h))
-	@mkdir -p $$(@D)
-	$$(if $$(call row,$(1)),$$(call say,FUZZ)$$(FUZZ_CC)) $$(ALL_CPPFLAGS) $$(WARNINGS) \
-		$$(FUZZ_FLAGS) -o $$@ $$(filter %.c,$$^) $$(call libs,$($(1)))
-endef
-$(foreach f,$(FUZZERS),$(eval $(call fuzzer,$(f))))
+$(BUILD)/%_fuzz: $(BUILD)/test/fuzz/%_fuzz.o $(BUILD)/modules.a
+	$(call say,LINK)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $^ \
+		$(LIBS) $(LDLIBS)
 
 fuzz:
-ifeq ($(FUZZERS),)
-	@echo 'fuzz: test/fuzz has no NAME_fuzz.c yet'
-else
 	@tools/deps fuzz
-	@$(MAKE) --no-print-directory $(FUZZERS:%=build/fuzz/%)
-	@FUZZ_SECONDS='$(FUZZ_SECONDS)' tools/run-fuzzers \
-		$(FUZZERS:%=build/fuzz/%)
-endif
+	@$(MAKE) --no-print-directory FUZZ=1 CC='$(FUZZ_CC)' run-fuzzers
+
+run-fuzzers: $(FUZZERS:test/fuzz/%.c=$(BUILD)/%)
+	@FUZZ_SECONDS='$(FUZZ_SECONDS)' tools/run-fuzzers $^
 
 # install
 

@@ -95,7 +95,7 @@ first_bytes_error(int fd, bool *was_silent)
 		;
 	return n == 4 && i >= 3
 		   ? http
-		   : "bytes that are no FastCGI arrived on the FastCGI socket";
+		   : "bytes that are not FastCGI arrived on the FastCGI socket";
 }
 
 static void

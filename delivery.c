@@ -134,13 +134,13 @@ delivery_put_held(struct delivery *d)
 /* "stream-reset" for the channels that the last take found trimmed, or for
  * all. */
 static enum client_result
-put_reset(struct delivery *d, enum reset_reason reason, bool concerns_all)
+put_reset(struct delivery *d, enum reset_reason reason, bool affects_all)
 {
 	size_t i;
 
 	for (i = 0; i < d->channels->n; i++)
 		d->is_affected[i] =
-		    concerns_all ||
+		    affects_all ||
 		    progress_is_trimmed(&d->progress, &d->taken, i);
 	return outlet_put_reset(
 	    d->out, d->channels, d->is_affected, reason, d->taken.clock);
@@ -218,7 +218,7 @@ begin(struct delivery *d, const struct redis_sub *sub)
 		result = outlet_put_id(d->out, r.floor);
 	if (result == CLIENT_OK && r.reason != RESET_NONE)
 		result = put_reset(
-		    d, r.reason, r.concerns_all || r.reason != RESET_TRIMMED);
+		    d, r.reason, r.affects_all || r.reason != RESET_TRIMMED);
 	progress_begin(&d->progress, &r, &d->taken, clock_now_ms());
 	return result;
 }

@@ -196,7 +196,7 @@ run_parent(struct config *cfg, char *const argv[], int inherited_fd)
 	if (fd == -1)
 		return fail(code, error);
 	if (geteuid() == 0)
-		log_warn("running as root; --user=NAME gives that up");
+		log_warn("running as root; --user=NAME drops root");
 	sandbox_no_new_privileges();
 	client_init();
 	log_info("listening%s%s", cfg->socket_path != NULL ? " on " : "",

@@ -8,7 +8,7 @@
 #include "redis/record.h"
 
 #define HEADER_LEN_MAX 4096
-#define SMALL_LEN_MAX (1 << 20) /* a reset of 1,024 channels fits */
+#define SCRATCH_LEN_MAX (1 << 20) /* a reset of 1,024 channels fits */
 
 void
 outlet_init(struct outlet *o, struct client *cl, uint64_t heartbeat_s)
@@ -17,14 +17,14 @@ outlet_init(struct outlet *o, struct client *cl, uint64_t heartbeat_s)
 	o->cl = cl;
 	o->heartbeat_s = heartbeat_s;
 	buf_init(&o->header, HEADER_LEN_MAX);
-	buf_init(&o->small, SMALL_LEN_MAX);
+	buf_init(&o->scratch, SCRATCH_LEN_MAX);
 }
 
 void
 outlet_free(struct outlet *o)
 {
 	buf_free(&o->header);
-	buf_free(&o->small);
+	buf_free(&o->scratch);
 }
 
 static enum client_result
@@ -37,6 +37,7 @@ put_header(struct outlet *o)
 	o->unflushed_len += o->header.len;
 	buf_free(&o->header);
 	o->is_open = true;
+	o->last_write_ms = clock_now_ms();
 	return result;
 }
 
@@ -50,11 +51,12 @@ outlet_put(struct outlet *o, const void *p, size_t len)
 }
 
 enum client_result
-outlet_put_small(struct outlet *o)
+outlet_put_scratch(struct outlet *o)
 {
-	enum client_result result = outlet_put(o, o->small.bytes, o->small.len);
+	enum client_result result =
+	    outlet_put(o, o->scratch.bytes, o->scratch.len);
 
-	buf_reset(&o->small);
+	buf_reset(&o->scratch);
 	return result;
 }
 
@@ -71,10 +73,10 @@ outlet_flush(struct outlet *o)
 enum client_result
 outlet_put_id(struct outlet *o, uint64_t id)
 {
-	buf_printf(&o->small, "id: %llu\n\n", (unsigned long long)id);
+	buf_printf(&o->scratch, "id: %llu\n\n", (unsigned long long)id);
 	o->cursor = id;
 	return o->heartbeat_s != 0 ? outlet_put_heartbeat(o)
-				   : outlet_put_small(o);
+				   : outlet_put_scratch(o);
 }
 
 enum client_result
@@ -92,18 +94,19 @@ enum client_result
 outlet_put_heartbeat(struct outlet *o)
 {
 	if (o->heartbeat_s != 0)
-		buf_printf(&o->small, "event: stream-heartbeat\ndata: %llu\n\n",
+		buf_printf(&o->scratch,
+		    "event: stream-heartbeat\ndata: %llu\n\n",
 		    (unsigned long long)o->heartbeat_s);
 	else
-		buf_puts(&o->small, ":\n\n");
-	return outlet_put_small(o);
+		buf_puts(&o->scratch, ":\n\n");
+	return outlet_put_scratch(o);
 }
 
 enum client_result
 outlet_put_retry(struct outlet *o, int64_t retry_ms)
 {
-	buf_printf(&o->small, "retry: %lld\n\n", (long long)retry_ms);
-	return outlet_put_small(o);
+	buf_printf(&o->scratch, "retry: %lld\n\n", (long long)retry_ms);
+	return outlet_put_scratch(o);
 }
 
 /* A channel name in JSON: of what must be escaped it can hold only quotes. */
@@ -123,22 +126,22 @@ put_json_name(struct buf *b, const struct channel *c)
 
 enum client_result
 outlet_put_reset(struct outlet *o, const struct channel_set *channels,
-    const bool *is_concerned, enum reset_reason reason, uint64_t clock)
+    const bool *is_affected, enum reset_reason reason, uint64_t clock)
 {
 	const char *comma = "";
 	size_t i;
 
-	buf_puts(&o->small, "event: stream-reset\ndata: {\"channels\":[");
+	buf_puts(&o->scratch, "event: stream-reset\ndata: {\"channels\":[");
 	for (i = 0; i < channels->n; i++) {
-		if (!is_concerned[i])
+		if (!is_affected[i])
 			continue;
-		buf_puts(&o->small, comma);
-		put_json_name(&o->small, &channels->items[i]);
+		buf_puts(&o->scratch, comma);
+		put_json_name(&o->scratch, &channels->items[i]);
 		comma = ",";
 	}
-	buf_printf(&o->small, "],\"reason\":\"%s\",\"id\":\"%llu\"}\n\n",
+	buf_printf(&o->scratch, "],\"reason\":\"%s\",\"id\":\"%llu\"}\n\n",
 	    reset_reason_name(reason), (unsigned long long)clock);
-	return outlet_put_small(o);
+	return outlet_put_scratch(o);
 }
 
 enum client_result
@@ -147,14 +150,14 @@ outlet_put_answer(struct outlet *o)
 	enum client_result result;
 
 	buf_free(&o->header);
-	result = outlet_put_small(o);
+	result = outlet_put_scratch(o);
 	return result == CLIENT_OK ? outlet_flush(o) : result;
 }
 
 enum client_result
 outlet_put_end(struct outlet *o, const char *reason)
 {
-	buf_printf(&o->small,
+	buf_printf(&o->scratch,
 	    "event: stream-end\ndata: {\"reason\":\"%s\"}\n\n", reason);
-	return outlet_put_small(o);
+	return outlet_put_scratch(o);
 }

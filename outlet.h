@@ -20,7 +20,7 @@ struct outlet {
 	struct client *cl;    /* borrowed */
 	struct buf header;    /* it leaves with the first block */
 	bool is_open;	      /* it has left */
-	struct buf small;     /* blocks are built here */
+	struct buf scratch;   /* blocks are built here */
 	uint64_t cursor;      /* the id that the client remembers */
 	uint64_t heartbeat_s; /* of heartbeats that are events; else 0 */
 	size_t unflushed_len;
@@ -33,12 +33,12 @@ struct outlet {
 void outlet_init(struct outlet *o, struct client *cl, uint64_t heartbeat_s);
 void outlet_free(struct outlet *o);
 
-/* Bytes, or what was built in o->small.  Like all functions here they return
+/* Bytes, or what was built in o->scratch.  Like all functions here they return
  * CLIENT_GONE when nobody reads any more. */
 enum client_result outlet_put(struct outlet *o, const void *p, size_t len);
-enum client_result outlet_put_small(struct outlet *o);
+enum client_result outlet_put_scratch(struct outlet *o);
 
-/* Not a stream: what was built in o->small is the whole answer, with a header
+/* Not a stream: what was built in o->scratch is the whole answer, with a header
  * of its own.  To be called instead of all others, while o is not open. */
 enum client_result outlet_put_answer(struct outlet *o);
 
@@ -50,7 +50,7 @@ enum client_result outlet_flush(struct outlet *o);
  * id for that of the next event that has none. */
 enum client_result outlet_put_id(struct outlet *o, uint64_t id);
 
-/* A record's frame.  The cursor never goes back: behind a late record comes
+/* A record's frame.  The cursor never goes back: after a late record comes
  * the highest id again. */
 enum client_result outlet_put_record(
     struct outlet *o, const struct record *rec);
@@ -62,7 +62,7 @@ enum client_result outlet_put_heartbeat(struct outlet *o);
 /* "stream-reset": says what cannot be kept, for the channels; clock: the id
  * from which a page that keeps its own position may go on. */
 enum client_result outlet_put_reset(struct outlet *o,
-    const struct channel_set *channels, const bool *is_concerned,
+    const struct channel_set *channels, const bool *is_affected,
     enum reset_reason reason, uint64_t clock);
 
 /* "stream-end": it does not go on after this, and why. */

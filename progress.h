@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * How far a stream has come: in each of its channels, and in the store; and
- * whether the store went back behind it.  Pure; the caller says what time it
- * is.
+ * whether the store went back to before that.  Pure; the caller says what time
+ * it is.
  */
 #ifndef PROGRESS_H
 #define PROGRESS_H
@@ -46,7 +46,7 @@ bool progress_is_next(
     const struct progress *p, size_t channel, const struct record *rec);
 
 /* This record is the channel's position now.  Returns whether it is for the
- * client: behind the floor. */
+ * client: after the floor. */
 bool progress_reach(
     struct progress *p, size_t channel, const struct record *rec);
 
@@ -59,13 +59,13 @@ void progress_note_taken(
 
 /* --- takes -------------------------------------------------------------- */
 
-/* Is something gone behind the position in this channel; in any? */
+/* Is something gone after the position in this channel; in any? */
 bool progress_is_trimmed(
     const struct progress *p, const struct take *t, size_t channel);
 bool progress_any_trimmed(const struct progress *p, const struct take *t);
 
-/* Did the store go back behind what this stream has seen of it?  A replica may
- * lag for a while.  To be asked once of each take, its records noted. */
+/* Did the store go back to before what this stream has seen of it?  A replica
+ * may lag for a while.  To be asked once of each take, its records noted. */
 bool progress_went_back(
     struct progress *p, const struct take *t, int64_t now_ms);
 

@@ -56,7 +56,7 @@ decide_cursor(uint64_t cursor, const struct take *t, bool any_trimmed)
 	} else if (cursor != t->clock && t->epoch > 0 &&
 		   since + META_AGE_US < t->now_us) {
 		r.reason = RESET_TRIMMED;
-		r.concerns_all = true;
+		r.affects_all = true;
 	} else if (any_trimmed) {
 		r.reason = RESET_TRIMMED;
 	}

@@ -29,14 +29,14 @@ enum reset_reason {
 const char *reset_reason_name(enum reset_reason reason);
 
 struct resume {
-	uint64_t floor; /* replay begins behind it */
+	uint64_t floor; /* replay begins after it */
 	enum reset_reason reason;
-	bool concerns_all; /* trimmed: all channels, not only those found so */
-	bool is_lagging;   /* a replica that has not come as far: wait */
+	bool affects_all; /* trimmed: all channels, not only those found so */
+	bool is_lagging;  /* a replica that has not come as far: wait */
 };
 
-/* The positions to take from at the start: behind them, whatever the channel.
- * For a start without a cursor nothing is behind it. */
+/* The positions to take from at the start: after them, whatever the channel.
+ * For a start without a cursor nothing is after it. */
 uint64_t resume_position(const struct cursor *c);
 
 /* Decide the start of a stream.  first_id: id of the first record taken, 0 if

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Which channels may this request read?  The policy; session_store.h reads the
- * grants.  Pure. */
+/* Which channels may this request read?  The policy.  Pure: session_key.h finds
+ * where the grant is, and a take reads it. */
 #ifndef SESSION_H
 #define SESSION_H
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The loop of one client.  It waits on Redis and on the client at once, so
- * that a leaver is noticed when the web server tells.
+ * that a client that left is noticed when the web server tells.
  */
 #include "stream.h"
 
@@ -80,7 +80,7 @@ static enum client_result
 come_back(struct stream *st, const char *why)
 {
 	st->is_over = true;
-	reply_put_come_back(&st->out.small, st->req, st->session,
+	reply_put_come_back(&st->out.scratch, st->req, st->session,
 	    clock_random(COME_BACK_MIN_MS, COME_BACK_MAX_MS), why);
 	return outlet_put_answer(&st->out);
 }
@@ -97,7 +97,7 @@ static enum client_result
 refuse(struct stream *st, const struct verdict *v)
 {
 	st->is_over = true;
-	reply_put_refusal(&st->out.small, st->req, st->session, v);
+	reply_put_refusal(&st->out.scratch, st->req, st->session, v);
 	return outlet_put_answer(&st->out);
 }
 

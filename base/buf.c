@@ -4,13 +4,13 @@
  * costs a constant time per byte, and stops at the limit; every sum is checked
  * before it is made.  Pure.
  */
+#include "base/buf.h"
+
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "base/buf.h"
 
 #define CAP_MIN_BYTES 256
 

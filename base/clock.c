@@ -17,16 +17,15 @@ clock_now_ms(void)
 }
 
 int64_t
-clock_random(int64_t least, int64_t most)
+clock_random(int64_t min, int64_t max)
 {
 	uint64_t n;
 
 	/* 8 bytes cannot come short (getrandom(2)); a bias of 2^-40 is fine */
 	if (getrandom(&n, sizeof(n), 0) != sizeof(n))
 		abort();
-	return most <= least
-		   ? least
-		   : least + (int64_t)(n % (uint64_t)(most - least + 1));
+	return max <= min ? min
+			  : min + (int64_t)(n % (uint64_t)(max - min + 1));
 }
 
 void

@@ -9,8 +9,8 @@
 /* Milliseconds of CLOCK_MONOTONIC; the zero of every deadline_ms. */
 int64_t clock_now_ms(void);
 
-/* A random number from least to most (both included). */
-int64_t clock_random(int64_t least, int64_t most);
+/* A random number from min to max (both included). */
+int64_t clock_random(int64_t min, int64_t max);
 
 /* n random bytes as 2 n hexadecimal digits and NUL. */
 void clock_put_random_hex(char *text, size_t n);

@@ -2,7 +2,8 @@
 /*
  * The settings of fcgi-sse and sse-publish: one table of options, each with a
  * default, a flag --name, and in between, unless it is of one call only, an
- * environment variable FCGI_SSE_NAME; the later wins.  It opens nothing but the password file.
+ * environment variable FCGI_SSE_NAME; the later wins.  It opens
+ * nothing but the password file.
  */
 #ifndef CONFIG_H
 #define CONFIG_H

@@ -5,6 +5,8 @@
  * (atomic in a pipe, and in a file opened to append).  What strangers sent may
  * stand in a line, so no control character leaves.
  */
+#include "base/log.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -13,8 +15,6 @@
 #include <syslog.h>
 #include <time.h>
 #include <unistd.h>
-
-#include "base/log.h"
 
 #define LINE_BYTES_MAX 4096
 

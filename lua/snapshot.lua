@@ -1,14 +1,14 @@
 -- SPDX-License-Identifier: ISC
--- What a stream reads in one step: where the store is, and the records behind
+-- What a stream reads in one step: where the store is, and the records after
 -- a position.  Writes nothing, so that a replica can run it.
 --
--- KEYS  1 clock  2 epoch  3 recorder  4 session record ("" for none: then the
+-- KEYS  1 clock  2 epoch  3 recorder  4 session grant ("" for none: then the
 --       recorder's again)   and for each channel two: its history, its meta
 -- ARGV  1 bytes of records to return at most (but at least one record); 0: of
 --         the first record only the header, with an empty frame, and its size
 --       2 highest position of the stream (a cursor)
 --       3 "last" or "since" or ""   4 its number
---       5... for each channel the position behind which to read
+--       5... for each channel the position after which to read
 --
 -- Returns { clock, epoch, now, is_replica, more, patterns, session,
 --           { for each channel: last id, oldest's previous id or -1 },
@@ -88,7 +88,7 @@ elseif mode == 'last' then
 	heap = {}
 end
 
--- Where each channel's records behind its position begin.
+-- Where each channel's records after its position begin.
 local state = {}
 for c = 1, nchannels do
 	local history, meta = KEYS[3 + 2 * c], KEYS[4 + 2 * c]

@@ -71,15 +71,17 @@ catch_signals(struct parent *p)
 
 	sigemptyset(&sa.sa_mask);
 	sigemptyset(&blocked);
-	for (i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
-		sigaction(signals[i], &sa, NULL);
+	for (i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
 		sigaddset(&blocked, signals[i]);
-	}
-	signal(SIGPIPE, SIG_IGN);
+	/* before there are handlers: a signal that sets a flag between the look
+	 * at it and ppoll() would wait for the next one */
 	sigprocmask(SIG_BLOCK, &blocked, NULL);
 	sigprocmask(SIG_BLOCK, NULL, &p->unblocked);
-	for (i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+	for (i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
+		sigaction(signals[i], &sa, NULL);
 		sigdelset(&p->unblocked, signals[i]);
+	}
+	signal(SIGPIPE, SIG_IGN);
 }
 
 /* In a new child: what is the parent's is not its own. */

@@ -13,15 +13,15 @@
 
 int
 command_init(
-    struct command *c, const char *prefix, size_t words_most, size_t built_most)
+    struct command *c, const char *prefix, size_t words_max, size_t built_max)
 {
 	memset(c, 0, sizeof(*c));
 	c->prefix = prefix;
-	c->most = words_most;
-	c->built_most = built_most * BUILT_SIZE;
-	c->argv = calloc(words_most, sizeof(*c->argv));
-	c->lens = calloc(words_most, sizeof(*c->lens));
-	c->built = malloc(c->built_most);
+	c->words_max = words_max;
+	c->built_max = built_max * BUILT_SIZE;
+	c->argv = calloc(words_max, sizeof(*c->argv));
+	c->lens = calloc(words_max, sizeof(*c->lens));
+	c->built = malloc(c->built_max);
 	return c->argv == NULL || c->lens == NULL || c->built == NULL ? -1 : 0;
 }
 
@@ -37,7 +37,7 @@ command_free(struct command *c)
 void
 command_add(struct command *c, const char *p, size_t len)
 {
-	assert((size_t)c->argc < c->most);
+	assert((size_t)c->argc < c->words_max);
 	c->argv[c->argc] = p;
 	c->lens[c->argc++] = len;
 }
@@ -52,7 +52,7 @@ command_add_text(struct command *c, const char *text)
 static void
 add_built(struct command *c, int len)
 {
-	assert(len > 0 && (size_t)len < c->built_most - c->built_len);
+	assert(len > 0 && (size_t)len < c->built_max - c->built_len);
 	command_add(c, c->built + c->built_len, (size_t)len);
 	c->built_len += (size_t)len + 1;
 }
@@ -61,7 +61,7 @@ void
 command_add_number(struct command *c, uint64_t n)
 {
 	add_built(
-	    c, snprintf(c->built + c->built_len, c->built_most - c->built_len,
+	    c, snprintf(c->built + c->built_len, c->built_max - c->built_len,
 		   "%llu", (unsigned long long)n));
 }
 
@@ -69,7 +69,7 @@ void
 command_add_name(struct command *c, const char *kind, const char *channel)
 {
 	add_built(
-	    c, snprintf(c->built + c->built_len, c->built_most - c->built_len,
+	    c, snprintf(c->built + c->built_len, c->built_max - c->built_len,
 		   "%s%s%s", c->prefix, kind, channel));
 }
 

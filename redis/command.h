@@ -15,8 +15,8 @@ struct command {
 	size_t *lens;	   /* owned */
 	/* the rest is command.c's */
 	const char *prefix;
-	size_t most, built_most;
-	char *built; /* owned: built_most names or numbers */
+	size_t words_max, built_max;
+	char *built; /* owned: built_max names or numbers */
 	size_t built_len;
 	int fixed_argc;
 	size_t fixed_len;
@@ -27,8 +27,8 @@ struct command {
  * prefix, borrowed for c's life, is what names begin with (at most 64 bytes).
  * Returns 0, or -1 without memory; command_free either way.
  */
-int command_init(struct command *c, const char *prefix, size_t words_most,
-    size_t built_most);
+int command_init(
+    struct command *c, const char *prefix, size_t words_max, size_t built_max);
 void command_free(struct command *c);
 
 /* One word more: borrowed as long as c holds it. */

@@ -6,12 +6,12 @@
  * characters for blanks, \uZZZZ for NUL and the first 63 digits for the
  * number, and needs 40 bytes for one of "[0,0,0".  It decodes strings.  Pure.
  */
+#include "redis/event.h"
+
 #include <assert.h>
 #include <cjson/cJSON.h>
 #include <ctype.h>
 #include <string.h>
-
-#include "redis/event.h"
 
 #include "base/utf8.h"
 
@@ -61,7 +61,7 @@ escape_len(const char *p, const char *end)
 	return memcmp(p + 2, "0000", 4) != 0 ? 6 : 0;
 }
 
-/* The skip_ functions return the byte behind what begins at p, or NULL if
+/* The skip_ functions return the byte after what begins at p, or NULL if
  * nothing of that kind does. */
 static const char *
 skip_string(const char *p, const char *end)
@@ -174,15 +174,15 @@ skip_value(const char *p, const char *end, int nesting)
 }
 
 /*
- * Decode the string from its quote at p to behind its other quote: *text and
+ * Decode the string from its quote at p to after its other quote: *text and
  * *len are the bytes between them, or, if there are escapes, memory of *owned.
  * Returns 0, or -1: half a surrogate pair, or out of memory.
  */
 static int
-decode_string(const char *p, const char *behind, const char **text, size_t *len,
+decode_string(const char *p, const char *after, const char **text, size_t *len,
     void **owned)
 {
-	size_t inner_len = (size_t)(behind - p) - 2;
+	size_t inner_len = (size_t)(after - p) - 2;
 	cJSON *item;
 
 	if (memchr(p + 1, '\\', inner_len) == NULL) {

@@ -33,7 +33,7 @@ const char *event_name_error(const char *name, size_t name_len);
  * the letter of RFC 8259 (ill-formed UTF-8 alone is let through), more than
  * 1000 brackets in one another, another shape, an invalid or reserved name,
  * \u0000 or a raw NUL anywhere in the payload, half a surrogate pair in the
- * name or the string, text behind the array.
+ * name or the string, text after the array.
  * Never fails (out of memory counts as no JSON).  Borrows payload for as long
  * as the event lives; end with event_free.
  */

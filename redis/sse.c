@@ -3,10 +3,10 @@
  * Events as text/event-stream bytes (HTML 9.2.5, 9.2.6).  Framing happens once
  * per event, by whoever publishes.
  */
+#include "redis/sse.h"
+
 #include <stdbool.h>
 #include <string.h>
-
-#include "redis/sse.h"
 
 #include "base/utf8.h"
 

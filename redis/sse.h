@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/*
- * struct event as text/event-stream bytes (HTML 9.2.5, 9.2.6), and
- * what recorders announce.  Pure.
- */
+/* struct event as text/event-stream bytes (HTML 9.2.5, 9.2.6).  Pure. */
 #ifndef SSE_H
 #define SSE_H
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A take: what a stream asks of Redis in one step, the snapshot behind its
+ * A take: what a stream asks of Redis in one step, the snapshot after its
  * positions and the subscription, and what it finds.  Pure.
  */
 #ifndef TAKE_H
@@ -18,9 +18,8 @@
 #define TAKE_BYTES_MAX (4 << 20)
 #define TAKE_BYTES_MIN (128 << 10) /* less than this is a single record */
 #define TAKE_SINGLE 1		   /* one record, whatever its size */
-#define TAKE_PROBE                                                             \
-	0 /* how large the next one is (next_bytes), and its header
-		      * with an empty frame */
+/* How large the next one is (next_bytes), its header and an empty frame. */
+#define TAKE_PROBE 0
 
 /* What a stream knows of one of its channels. */
 struct position {
@@ -63,7 +62,7 @@ struct take_words {
 
 /*
  * Build what is the same in each take of those channels, and with them of the
- * session's record under session_key (NULL for none).  Borrows prefix (that of
+ * session's grant under session_key (NULL for none).  Borrows prefix (that of
  * names in Redis), channels and key for w's life.  Returns 0, or -1 without
  * memory; take_words_free either way.
  */
@@ -72,7 +71,7 @@ int take_words_init(struct take_words *w, const char *prefix,
 void take_words_free(struct take_words *w);
 
 /*
- * The words of the next take, behind positions[] (one for each channel).
+ * The words of the next take, after positions[] (one for each channel).
  * start: CURSOR_LAST or CURSOR_SINCE replace the positions; other kinds are
  * ignored.  highest: the largest id the stream has seen or claims.  bytes: how
  * much it may bring.

@@ -14,9 +14,9 @@
 		return;
 
 	var CLOSED = 2; // EventSource.CLOSED, which a polyfill may lack
-	var RETRY_MOST_MS = 30000;
+	var RETRY_MAX_MS = 30000;
 	var SILENCE = 2.5; // heartbeat intervals
-	var SILENCE_MOST = 40; // for one event
+	var SILENCE_MAX = 40; // for one event
 	var CONNECT_MS = 60000;
 	var ANSWER_MS = 5000; // a leader that says nothing for so long is ill
 	var IDS_KEPT = 4096;
@@ -87,7 +87,7 @@
 	/*
 	 * Keeps a stream open from position at on.  tell() hears of everything:
 	 * {k: "open"}, {k: "error", data}, {k: "end", text}, and, with the
-	 * position behind it (at), {k: "event", id, name, text},
+	 * position after it (at), {k: "event", id, name, text},
 	 * {k: "reset", text, from, clock, reason}, {k: "beat", interval}.  After
 	 * an end, or an error without retry, the listener closes it.
 	 */
@@ -115,7 +115,7 @@
 		function fail(status) { // none: it was silent
 			var retry = status !== 204 &&
 				!(status > 399 && status < 500);
-			var ms = Math.min(RETRY_MOST_MS, (options.retry || 1000) *
+			var ms = Math.min(RETRY_MAX_MS, (options.retry || 1000) *
 				Math.pow(2, failures++));
 
 			if (isOver)
@@ -154,7 +154,7 @@
 			if (interval)
 				later(patience * interval, function () {
 					// It may be a big event on a slow line.
-					patience = Math.min(SILENCE_MOST, 2 * patience);
+					patience = Math.min(SILENCE_MAX, 2 * patience);
 					fail();
 				});
 		}
@@ -171,7 +171,7 @@
 			if (id !== "" && isAfter(id, at))
 				at = id;
 			failures = 0;
-			if (!isFirstBeat) // what was too slow comes behind it
+			if (!isFirstBeat) // what was too slow comes after it
 				patience = SILENCE;
 			watch();
 			return own;
@@ -432,8 +432,8 @@
 				}
 			} else if (m.k === "reset" && isAfter(at, m.from) &&
 				isAfter(m.clock, at)) {
-				// The leader lost what came behind it: did we
-				// lose what came behind us?
+				// The leader lost what came after it: did we
+				// lose what came after us?
 				greet({ at: m.clock });
 			} else {
 				take(m);

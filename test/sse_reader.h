@@ -16,7 +16,7 @@ struct sse_reader {
 	size_t blank;	  /* blocks that dispatched nothing */
 	size_t ids;	  /* id fields seen */
 	size_t strangers; /* comments, and fields but event, data and id */
-	bool pending;	  /* lines stand behind the last blank line */
+	bool pending;	  /* lines stand after the last blank line */
 	char *name, *data, *id; /* owned */
 	size_t name_len, data_len, id_len;
 };

@@ -114,7 +114,7 @@ class Tab:
             if value:
                 return value
             if time.monotonic() > deadline:
-                raise AssertionError("waited %s s in vain for %s; %s is\n%s" % (
+                raise AssertionError("waited %s s without success for %s; %s is\n%s" % (
                     seconds, expression, show, json.dumps(self.js(show), indent=1)[-3000:]))
             time.sleep(0.02)
 

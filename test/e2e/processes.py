@@ -80,7 +80,7 @@ def wait_until(condition, seconds=10, what="a condition"):
             return result
         if time.monotonic() > deadline:
             raise AssertionError(
-                "waited %s s in vain for %s" % (seconds, what() if callable(what) else what))
+                "waited %s s without success for %s" % (seconds, what() if callable(what) else what))
         time.sleep(0.005)
 
 

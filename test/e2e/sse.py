@@ -90,7 +90,7 @@ class Parser:
             self._type = value
         elif name == b"retry":
             if not value.isascii() or not value.isdigit():
-                raise Malformed("retry is no number: %r" % line)
+                raise Malformed("retry is not a number: %r" % line)
             self.retry_ms = int(value)
             self.items.append(Retry(self.retry_ms))
         else:
@@ -403,7 +403,7 @@ class Loop:
         while not condition():
             if time.monotonic() > deadline:
                 text = what() if callable(what) else what
-                raise AssertionError("waited %s s in vain for %s" % (seconds, text))
+                raise AssertionError("waited %s s without success for %s" % (seconds, text))
             self.step(0.01)
 
     def stays(self, condition, seconds, what="a condition"):

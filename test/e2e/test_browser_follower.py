@@ -55,7 +55,7 @@ class Follower:
         self.tab.wait("wants > 0", show="wants")
 
     def run(self, script):
-        """Run it, and wait until what it said to the tab has arrived: another channel's message comes behind it."""
+        """Run it, and wait until what it said to the tab has arrived: another channel's message comes after it."""
         self.tab.run(script + """
         window.isHeard = false;
         (function (turns) {

@@ -121,7 +121,7 @@ def test_trimmed_for_one(redis, start_fcgi_sse, chromium, serve, site, server):
 
 @pytest.mark.parametrize("stream", ["open", "broken"])
 def test_store_went_back(redis, start_fcgi_sse, chromium, serve, site, run, stream):
-    """The store falls back behind what the tabs had: each is told once, and hears what comes then, older ids too."""
+    """The store falls back to before what the tabs had: each is told once, and hears what comes then, older ids too."""
     web_server = serve("nginx", start_fcgi_sse(redis, "--retry=50"))
     tabs = Tabs(chromium, site, web_server.origin)
     tabs.open(3)

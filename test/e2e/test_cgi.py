@@ -69,21 +69,21 @@ def test_errors_and_head(loop, where):
 
 
 @pytest.mark.parametrize("where", CGI_SERVERS, indirect=True)
-def test_leaver(redis, loop, where, folder):
-    """A leaver is noticed within three heartbeats (here 1 s); at once by lighttpd's SIGTERM."""
+def test_client_that_left(redis, loop, where, folder):
+    """A client that left is noticed within three heartbeats (here 1 s); at once by lighttpd's SIGTERM."""
     stream = loop.live(where, "all")
     wait_until(lambda: subscribers(redis) == 1)
     stream.close()
     wait_until(lambda: subscribers(redis) == 0, 1 if "lighttpd" in where.name else 3.9,
-               "the leaver to be noticed")
+               "the client that left to be noticed")
     wait_until(lambda: not redis.clients("pubsub"), 2)
 
 
-def test_leaver_behind_lighttpd_without_its_help(redis, loop, web):
+def test_client_that_left_behind_lighttpd_without_its_help(redis, loop, web):
     """lighttpd CGI without tcp-fin-propagate: within three heartbeats."""
-    stream = loop.live(web("lighttpd-cgi", redis, tell_leavers=False), "all")
+    stream = loop.live(web("lighttpd-cgi", redis, tell_who_left=False), "all")
     stream.close()
-    wait_until(lambda: subscribers(redis) == 0, 3.9, "the leaver to be noticed")
+    wait_until(lambda: subscribers(redis) == 0, 3.9, "the client that left to be noticed")
 
 
 @pytest.mark.seconds(90)
@@ -105,7 +105,7 @@ def test_redis_away(folder, redis, web, loop):
 # ---- the bridge
 
 def test_cgi_fcgi_script(redis, start_fcgi_sse, web, loop):
-    """A two-line cgi-fcgi script under busybox httpd: live, resume, leaver within three heartbeats."""
+    """A two-line cgi-fcgi script under busybox httpd: live, resume, a client that left within three heartbeats."""
     fcgi_sse = start_fcgi_sse(redis, "--heartbeat=1")
     where = web("busybox-bridge", fcgi_sse)
     stream = loop.live(where, "all")
@@ -173,7 +173,7 @@ def test_cgi_ignores_its_arguments(redis, run, loop):
 
 
 def test_cgi_ends_on_sigterm(redis, run, loop):
-    """SIGTERM (lighttpd's word for a leaver) ends a CGI at once."""
+    """SIGTERM (lighttpd's word for a client that left) ends a CGI at once."""
     program, stream = shell_stream(loop, run, [FCGI_SSE_BIN], dict(CGI_ENV, **redis_environment(redis)))
     stream.wait_open()
     program.signal(signal.SIGTERM)

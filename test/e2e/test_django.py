@@ -78,7 +78,8 @@ class Kind(str, enum.Enum):
     PRICE = "price"
 
 
-@pytest.mark.parametrize("price", [Kind.PRICE, gettext_lazy("price"), b"price", bytearray(b"price"), memoryview(b"price")])
+@pytest.mark.parametrize("price", [Kind.PRICE, gettext_lazy("price"), b"price", bytearray(b"price"), memoryview(b"price")],
+                         ids=["enum", "lazy", "bytes", "bytearray", "memoryview"])  # price1 would be two
 def test_what_stands_for_a_text(redis, django, price):
     """A member of an Enum of strings, a lazy translation and bytes are their text: as event, data, channel, in a list of
     channels, as the default channel."""
@@ -124,7 +125,7 @@ def test_bad_names(redis, django, event, channel):
 
 
 def test_channel_names_as_in_c(redis, django, fcgi_sse, loop):
-    """names.py and parse.h agree on what a channel's name is."""
+    """names.py and redis/channel.h agree on what a channel's name is."""
     for name in ["jörg@x.y+z-w", "a", "x" * 128, "é" * 64, "é" * 65, "a b", "a\u00a0b", "a\u200bb", "\u1680", "a]", "a\\b",
                  "_x", "__x", "sse:", "sse", "a\x7f", "a\u0085", "a\u3000", "\ufeffx", "😀", "a\u180e"]:
         stream = loop.open(fcgi_sse, query=[("channels", name)]).wait_for(
@@ -279,7 +280,7 @@ def test_body_attributes(redis, django, caplog):
     assert render('sse_body_attrs "/s/?last=1" last_event_id=7') == '<body sse-data="/s/?last=1" data-last-event-id="7">'
     with django(FCGI_SSE_URL='/"'):
         assert 'sse-data="/&quot;"' in render()
-    redis.client.set("sse:clock", "no number")
+    redis.client.set("sse:clock", "not a number")
     assert render() == '<body sse-data="/sse/">' and fcgi_sse.current_id() is None
     redis.stop()
     assert render() == '<body sse-data="/sse/">'

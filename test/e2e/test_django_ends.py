@@ -23,7 +23,7 @@ from fcgi_sse import middleware, sessions
 
 
 def test_a_late_request_does_not_revive(redis, site):
-    """A request that began before the logout and ends behind it does not write the record again."""
+    """A request that began before the logout and ends after it does not write the record again."""
     do, user = site("db")(), new_user()
     do("login", user=user.username)
     late = do.client.cookies.copy()
@@ -86,7 +86,7 @@ def test_slow_login(redis, site, monkeypatch):
 @pytest.mark.parametrize("engine", ["db", "signed_cookies"])
 @pytest.mark.parametrize("known", [True, False])
 def test_a_minute_without_streams(redis, site, calls, monkeypatch, engine, known):
-    """end_streams(): one request asks Redis how long it is to be, the others do not; the first one behind it gives
+    """end_streams(): one request asks Redis how long it is to be, the others do not; the first one after it gives
     the channels back."""
     do, user = site(engine)(), new_user()
     do("login", user=user.username)
@@ -109,14 +109,14 @@ def test_a_minute_without_streams(redis, site, calls, monkeypatch, engine, known
     assert len(records(redis)) == 1
 
 
-BEHIND = []
+AFTERWARDS = []
 
 
 def behind_the_user(request):
     """Another process changes the user when this request has looked at it and has not written its record yet."""
     is_staff = request.user.is_staff
-    while BEHIND:
-        BEHIND.pop()(request.user)
+    while AFTERWARDS:
+        AFTERWARDS.pop()(request.user)
     return ["all", "staff"] if is_staff else ["all"]
 
 
@@ -139,9 +139,9 @@ def test_login_in_flight(redis, site, change):
         do, user = site("db", FCGI_SSE_CHANNELS=__name__ + ".behind_the_user")(), new_user(is_staff=True)
         if request == "renew":
             do("login", user=user.username)
-        BEHIND[:] = [afresh]
+        AFTERWARDS[:] = [afresh]
         do(request, user=user.username)
-        assert not BEHIND and records(redis) == []
+        assert not AFTERWARDS and records(redis) == []
         do("visit")  # and what the session may read from now on, it reads at once
         assert [channels for _, channels in records(redis)] == {
             rename: [["all", "staff"]], take_a_right: [["all"]]}.get(change, [])

@@ -74,7 +74,7 @@ def test_paid_without_a_request(redis, site, caplog, monkeypatch):
     with away(redis):
         do("logout")
         gone.delete()
-        time.sleep(0.3)  # tries in vain
+        time.sleep(0.3)  # tries without success
         assert redis.client.exists(key) and levels(caplog) == ["WARNING"]
     wait_until(lambda: records(redis) == [] and not link.owed, 5)
     wait_until(lambda: not link.payer, 5, "the thread to end that has nothing to do")
@@ -203,7 +203,7 @@ def test_paid_at_the_end_of_a_process(redis, django, script):  # noqa: F811
 
 
 def test_lost_at_the_end_of_a_process(redis, django, script):  # noqa: F811
-    """... and says so if that was in vain."""
+    """... and says so if that was without success."""
     process = script("""
     end_session("a")
     """)
@@ -260,7 +260,7 @@ def test_fork_and_recent(django, script):  # noqa: F811
 
 def test_refused_end(redis, django, caplog, monkeypatch):  # noqa: F811
     """An end that Redis refuses is told and dropped: it does not pass for a Redis that is away, and what is owed
-    behind it is paid."""
+    after it is paid."""
     monkeypatch.setattr(redis_link, "RETRY_S", 0.1)
     redis.client.mset({"sse:user:1": "no set", key_of("a"): "{}", key_of("b"): "{}"})
     fcgi_sse.end_streams(1)
@@ -298,7 +298,7 @@ def test_fail_over(redis, site, caplog, monkeypatch):
     before = {c["id"] for c in redis.client.client_list()}
     do("logout")
     user.delete()
-    time.sleep(0.3)  # tries in vain
+    time.sleep(0.3)  # tries without success
     assert redis.client.exists(key) and levels(caplog) == ["WARNING"]
     redis.client.replicaof("NO", "ONE")
     wait_until(lambda: not redis.client.exists(key) and not link.owed, 5)

@@ -145,7 +145,7 @@ def first_receiver():
 
 
 def save_again(instance, **_):
-    """A receiver that saves the user once more, well and in vain."""
+    """A receiver that saves the user once more, well and without success."""
     if not instance.__dict__.setdefault("saved_again"):
         instance.saved_again = True
         instance.save()
@@ -155,7 +155,7 @@ def save_again(instance, **_):
 
 @pytest.mark.parametrize("change", [deactivate, change_password, rename])
 def test_saved_again_in_a_receiver(redis, site, first_receiver, change):
-    """Another receiver that saves the user once more, even in vain, hides no change."""
+    """Another receiver that saves the user once more, even without success, hides no change."""
     user, do = new_user(), site("db")()
     do("login", user=user.username)
     first_receiver(save_again)

@@ -128,7 +128,7 @@ def test_make_install(folder):
                    env={**os.environ, "DESTDIR": folder.path}, stdout=subprocess.DEVNULL)
     for name in ["fcgi-sse", "sse-publish", "sse-serve"]:
         assert os.access(folder / ("usr/local/bin/" + name), os.X_OK)
-    named = re.findall(r"/usr/local/[\w/.-]+\w", README + read("fcgi-sse.8") + read("sse-publish.1"))
+    named = re.findall(r"/usr/local/[\w/.-]+\w", README + read("man/fcgi-sse.8") + read("man/sse-publish.1"))
     assert len(set(named)) >= 4
     for path in set(named):
         assert os.path.exists(folder.path + path), path
@@ -169,7 +169,7 @@ def check_set_up(redis, loop, server, plain_id=True):
     for channels in ("foo", "all,foo", None):
         assert loop.fetch(server, channels).status == 403
     stream.close()
-    wait_until(lambda: redis.channel_subscribers("sse:event:all") == 0, 2, "the leaver to be noticed")
+    wait_until(lambda: redis.channel_subscribers("sse:event:all") == 0, 2, "the client that left to be noticed")
 
 
 @runs("nginx")
@@ -499,7 +499,7 @@ def test_page_api(redis, fcgi_sse, chromium, site, serve):
 # ---- README's tables
 
 def table(text, heading):
-    """The rows behind a line of a document, each a list of its cells."""
+    """The rows after a line of a document, each a list of its cells."""
     rows = []
     for line in text[text.index(heading):].split("\n"):
         if line.startswith("|"):
@@ -509,9 +509,15 @@ def table(text, heading):
     return rows[2:]
 
 
+def source_files(pattern):
+    """Sources at the top and in a folder: their paths in the tree."""
+    folders = ["", "lua/", *(folder + "/" for folder in modules_of_makefile() if folder != "top")]
+    return sorted(os.path.relpath(path, TOP) for folder in folders for path in glob.glob(TOP + "/" + folder + pattern))
+
+
 def sources():
-    """All of our C, string literals that stand behind one another joined."""
-    text = "".join(read(os.path.basename(path)) for path in sorted(glob.glob(TOP + "/*.c")))
+    """All of our C, string literals that stand after one another joined."""
+    text = "".join(read(path) for path in source_files("*.c"))
     return re.sub(r'"\s*\n\s*"', "", text)
 
 
@@ -527,7 +533,7 @@ def test_policy_variables():
     """README's and the manual's SSE_ variables are those that the program reads."""
     known = set(re.findall(r'variable\(env, "(SSE_\w+)"\)', read("request.c")))
     assert {row[0].strip("`") for row in table(README, "| variable | meaning |")} <= known
-    assert set(re.findall(r"^\.It Ev (SSE_\w+)", read("fcgi-sse.8"), re.M)) == known
+    assert set(re.findall(r"^\.It Ev (SSE_\w+)", read("man/fcgi-sse.8"), re.M)) == known
 
 
 def test_reset_reasons():
@@ -535,7 +541,7 @@ def test_reset_reasons():
     reasons = set(re.findall(r'return "(\w+)";', read("resume.c"))) - {"none"}
     assert {row[0].strip("`") for row in table(README, "| reason | what happened |")} == reasons
     for reason in reasons:
-        assert "\n.It Cm %s\n" % reason in read("fcgi-sse.8") and "`%s`" % reason in read("ARCHITECTURE.md")
+        assert "\n.It Cm %s\n" % reason in read("man/fcgi-sse.8") and "`%s`" % reason in read("ARCHITECTURE.md")
 
 
 def test_links():
@@ -579,7 +585,7 @@ def items_of_manual(text):
                          ids=["fcgi-sse", "sse-publish"])  # no paths: a copy of the tree has another for each process
 def test_options(page, program):
     """The manual has the options of --help, in their order, with their defaults."""
-    items = items_of_manual(read(page))
+    items = items_of_manual(read("man/" + page))
     options = options_of_help(program)
     assert list(items) == [name for name, _, _ in options]
     for name, argument, default in options:
@@ -594,23 +600,23 @@ def test_options(page, program):
 def test_options_without_variable(page, bit):
     """The manual names the options that cannot be set in the environment."""
     rows = re.findall(r'\{ "([\w-]+)", TYPE_\w+,\s+AT\(\w+\),[^"]*?(?:"[^"]*"|NULL),\s+([FP |]+),\s+(true|false),',
-                      read("config.c"))
-    assert {name for name, _, _ in rows} == set(re.findall(r'^\t\{ "([\w-]+)", TYPE_', read("config.c"), re.M))
-    said = re.search(r"\bbut\n((?:\.Fl -[\w-]+(?: ,)?\n|and\n)*\.Fl -[\w-]+)", read(page))
+                      read("base/config.c"))
+    assert {name for name, _, _ in rows} == set(re.findall(r'^\t\{ "([\w-]+)", TYPE_', read("base/config.c"), re.M))
+    said = re.search(r"\bbut\n((?:\.Fl -[\w-]+(?: ,)?\n|and\n)*\.Fl -[\w-]+)", read("man/" + page))
     assert re.findall(r"\.Fl -([\w-]+)", said[1]) == [
         name for name, programs, has_variable in rows if bit in programs and has_variable == "false"]
 
 
 def test_ranges_and_histories():
     """The manual has the ranges of the option table, and what a history is without limits."""
-    items = items_of_manual(read("fcgi-sse.8"))
-    rows = re.findall(r'\{ "([\w-]+)", TYPE_NUMBER, AT\(\w+\), (\d+), ([\w <]+), (?:NULL|"\d*"),\s+F\b', read("config.c"))
+    items = items_of_manual(read("man/fcgi-sse.8"))
+    rows = re.findall(r'\{ "([\w-]+)", TYPE_NUMBER, AT\(\w+\), (\d+), ([\w <]+), (?:NULL|"\d*"),\s+F\b', read("base/config.c"))
     assert len(rows) >= 12
-    for name, least, most in rows:
-        most = {"1ULL << 32": str(1 << 32)}.get(most, most)
-        assert re.search(r"\b%s to %s\b" % (least, most), items[name][1].replace("\n", " ")), name
+    for name, min_, max_ in rows:
+        max_ = {"1ULL << 32": str(1 << 32)}.get(max_, max_)
+        assert re.search(r"\b%s to %s\b" % (min_, max_), items[name][1].replace("\n", " ")), name
     for default in ("200", "86400", "4194304"):
-        assert "else %s." % default in read("fcgi-sse.8") and default in read("lua/publish.lua")
+        assert "else %s." % default in read("man/fcgi-sse.8") and default in read("lua/publish.lua")
 
 
 def test_query_parameters():
@@ -618,7 +624,7 @@ def test_query_parameters():
     source = read("request.c")
     known = set(re.findall(r'is_named\(name, "([\w-]+)"\)', source))
     known |= set(re.findall(r'"([\w-]+)"', re.search(r"const names\[\] = {(.*?)};", source, re.S).group(1)))
-    section = read("fcgi-sse.8").partition(".Ss Query parameters")[2].partition("\n.Ss ")[0]
+    section = read("man/fcgi-sse.8").partition(".Ss Query parameters")[2].partition("\n.Ss ")[0]
     said = set()
     for head in re.findall(r"^\.It Cm (.*)$", section, re.M):
         said.update(head.replace(" ,", "").split())
@@ -627,7 +633,7 @@ def test_query_parameters():
 
 def test_statuses():
     """The manual names the statuses that are sent."""
-    section = read("fcgi-sse.8").partition(".Ss HTTP statuses")[2].partition("\n.Ss ")[0]
+    section = read("man/fcgi-sse.8").partition(".Ss HTTP statuses")[2].partition("\n.Ss ")[0]
     said = set(re.findall(r"^\.It (\d+)$", section, re.M))
     sent = set(re.findall(r"HTTP_\w+", sources())) - {"HTTP_ACCEPT", "HTTP_ORIGIN", "HTTP_LAST_EVENT_ID"}
     numbers = dict(re.findall(r"(HTTP_\w+) = (\d+)", read("verdict.h")))
@@ -661,7 +667,7 @@ def test_statuses():
 def test_exit_status(redis, folder, program, code, argv, env):
     """The exit codes of the manuals."""
     redis.client.rpush("wrong:clock", "not a string")
-    page = read("fcgi-sse.8" if program == "fcgi-sse" else "sse-publish.1")
+    page = read("man/fcgi-sse.8" if program == "fcgi-sse" else "man/sse-publish.1")
     assert "\n.It %d\n" % code in page.partition(".Sh EXIT STATUS")[2]
     binary = FCGI_SSE_BIN if program == "fcgi-sse" else SSE_PUBLISH_BIN
     done = subprocess.run([binary, *[a.replace("%s", folder.path) for a in argv]], timeout=20, stdin=subprocess.DEVNULL,
@@ -678,15 +684,39 @@ def test_exit_status(redis, folder, program, code, argv, env):
 ARCHITECTURE = read("ARCHITECTURE.md")
 
 
+def modules_of_makefile():
+    """Folder -> the modules that the Makefile's list has in it."""
+    text = read("Makefile").replace("\\\n", " ")
+    folders = re.search(r"^FOLDERS := (.*)$", text, re.M)[1].split()
+    return {folder: re.search(r"^%s := (.*)$" % folder, text, re.M)[1].split() for folder in ["top", *folders]}
+
+
 def test_module_list():
-    """Each source stands in the list of modules, and nothing else does."""
-    listed = [row[0].strip("`") for row in table(ARCHITECTURE, "## Modules")]
-    there = [os.path.relpath(path, TOP) for pattern in ("*.c", "lua/*.lua") for path in glob.glob(TOP + "/" + pattern)]
-    assert sorted(listed) == sorted(there)
-    pure = re.findall(r"^(\w+):.*\bpure\b", read("test/modules"), re.M)
-    for row in table(ARCHITECTURE, "## Modules"):
-        name = row[0].strip("`").removesuffix(".c")
-        assert ("(pure)" in row[1]) == (name in pure), name
+    """Each source stands in the list of modules, in its folder, and nothing else does."""
+    modules = modules_of_makefile()
+    listed, pure = set(), set()
+    for part in ARCHITECTURE.partition("\n## Modules\n")[2].partition("\n## ")[0].split("\n### ")[1:]:
+        folder = re.match(r"(\w+/)?", part)[0]
+        rows = table(part, "| file | what it is for |")
+        files = [folder + row[0].strip("`") for row in rows]
+        assert not listed & set(files)
+        listed.update(files)
+        pure.update(file for file, row in zip(files, rows) if "(pure)" in row[1])
+    sources = set(source_files("*.c")) | {file for file in source_files("*.h") if not os.path.exists(os.path.join(TOP, file[:-1] + "c"))}
+    assert listed == sources | set(source_files("*.lua"))
+    programs = {os.path.basename(path) + ".c" for path in (FCGI_SSE_BIN, SSE_PUBLISH_BIN)}
+    in_makefile = {("" if folder == "top" else folder + "/") + name + ".c"
+                   for folder, names in modules.items() for name in names}
+    assert {file for file in sources if file.endswith(".c")} == in_makefile | programs
+    names = " ".join(re.findall(r"^pure: (.*)$", read("test/modules"), re.M)).split()
+    assert sorted(names) == sorted(os.path.basename(file)[:-2] for file in pure)
+
+
+def test_unit_tests():
+    """Each unit test is of a module of its name; another one would not be run."""
+    names = [name for folder in modules_of_makefile().values() for name in folder]
+    for path in glob.glob(TOP + "/test/unit/*.c"):
+        assert os.path.basename(path).removesuffix("_test.c") in names, path
 
 
 def test_redis_format(redis, fcgi_sse):

@@ -291,7 +291,7 @@ def test_sighup_keeps_streams_and_recorder(redis, start_fcgi_sse, web, loop):
     for stream in streams:
         stream.close()
     fcgi_sse.wait_responders(0)  # the new image reaps the old one's children
-    # No zombie stays. One may be there for a moment, behind its end and before the parent reaps it.
+    # No zombie stays. One may be there for a moment, after its end and before the parent reaps it.
     wait_until(lambda: children_of(fcgi_sse.pid, zombies=True) == [recorder], what="the last zombie to be reaped")
 
 

@@ -205,12 +205,12 @@ def test_two_channels_in_one_publish(redis, fcgi_sse, loop):
 
 
 @pytest.mark.parametrize("where", SERVERS, indirect=True)
-def test_leaver_is_noticed_in_silence(redis, loop, where):
-    """Behind nginx and the lighttpd example a leaver is noticed within a second, nothing being published."""
+def test_client_that_left_is_noticed_in_silence(redis, loop, where):
+    """Behind nginx and the lighttpd example a client that left is noticed within a second, nothing being published."""
     stream = loop.live(where, "all")
     assert redis.channel_subscribers("sse:event:all") == 1
     stream.close()
-    wait_until(lambda: redis.channel_subscribers("sse:event:all") == 0, 1, "the leaver to be noticed")
+    wait_until(lambda: redis.channel_subscribers("sse:event:all") == 0, 1, "the client that left to be noticed")
 
 
 @pytest.mark.seconds(180)

@@ -94,7 +94,7 @@ def test_strange_last_event_id(redis, fcgi_sse, loop, cursor):
 
 @pytest.mark.parametrize("query", ["last=x", "last=-1", "since=x", "since=-5", "heartbeat=x", "last=" + "9" * 50])
 def test_strange_start(fcgi_sse, loop, query):
-    """A start in the past that is no number is a 400 or left aside, never a crash."""
+    """A start in the past that is not a number is a 400 or left aside, never a crash."""
     stream = loop.open(fcgi_sse, query="channels=all&" + query).wait_for(lambda s: s.floor or s.ended)
     assert stream.status in (200, 400)
 
@@ -266,7 +266,7 @@ def test_origin(fcgi_sse, loop):
 
 
 def test_max_streams(redis, start_fcgi_sse, loop):
-    """No free slot: EventSource gets 200, a random retry:, and the end; others 503; a leaver makes room."""
+    """No free slot: EventSource gets 200, a random retry:, and the end; others 503; a client that left makes room."""
     fcgi_sse = start_fcgi_sse(redis, "--max-streams=3").expect_log(r"stream")
     streams = [loop.live(fcgi_sse, "all") for _ in range(3)]
     full = loop.fetch(fcgi_sse, "all")

@@ -59,7 +59,7 @@ def test_stdin(redis):
 
 
 def test_data_like_an_option(redis):
-    """Behind -- data may look like an option."""
+    """After -- data may look like an option."""
     sse_publish(redis, "--", "all", "--lines")
     assert texts(redis, "all") == [b"data: --lines\n\n"]
 

@@ -182,7 +182,7 @@ def test_killed_under_load(redis, start_fcgi_sse, loop, record_property):
 
 
 def test_subscription_cut(redis, start_fcgi_sse, loop):
-    """A recorder that loses its subscription ends, and the next one follows at once, behind the same lease."""
+    """A recorder that loses its subscription ends, and the next one follows at once, with the same lease."""
     start_fcgi_sse(redis, *BIG).expect_log(r"recorder")
     load = Load(redis, "all", loop)
     load.run_for(0.2)

@@ -185,7 +185,7 @@ def test_heartbeats_go_on_without_redis(redis, fcgi_sse, loop):
     stream.wait_for(lambda s: s.data == ["back"], 20)
 
 
-def test_leaver_is_noticed_without_redis(redis, fcgi_sse, loop):
+def test_client_that_left_is_noticed_without_redis(redis, fcgi_sse, loop):
     """A client that leaves while Redis is away is noticed at once."""
     stream = loop.live(fcgi_sse, "a")
     [responder] = fcgi_sse.responders()

@@ -74,7 +74,7 @@ def test_replay_then_clock_then_live(redis, fcgi_sse, loop):
     assert stream.floor == str(a[0])
     assert [int(e.id) for e in stream.events][:7] == a[1:] + b + c
     ids_in_order = [i.id for i in stream.items if getattr(i, "id", None)]
-    assert ids_in_order.index(str(last)) == 8, "the block of only id: CLOCK stands behind the replay"
+    assert ids_in_order.index(str(last)) == 8, "the block of only id: CLOCK stands after the replay"
     assert not stream.resets
 
 
@@ -136,7 +136,7 @@ def test_since(redis, fcgi_sse, loop):
     "abc", "550e8400-e29b-41d4-a716-446655440000", "-1", "1.5", "1e15", " ", "+7",
     "99999999999999999", "184467440737095516151", "12a"])
 def test_unknown(redis, fcgi_sse, loop, cursor):
-    """No number, or one past Redis' time: reset "unknown", FLOOR is the clock, and live."""
+    """Not a number, or one past Redis' time: reset "unknown", FLOOR is the clock, and live."""
     ids = publish_many(redis, "all", 3)
     if cursor == " ":
         stream = loop.live(fcgi_sse, "all", query="channels=all&lastEventId=%20")
@@ -576,7 +576,7 @@ def test_a_store_that_went_back_and_on(redis, start_fcgi_sse, loop):
 
 @pytest.mark.seconds(40)
 def test_broken_records(redis, start_fcgi_sse, loop):
-    """Megabytes of what is no record neither stop a stream nor keep Redis busy; a good record behind them comes."""
+    """Megabytes of what is no record neither stop a stream nor keep Redis busy; a good record after them comes."""
     fcgi_sse = start_fcgi_sse(redis, "--heartbeat=1")
     first, = publish_ids(redis, "all", "one")
     for i in range(1, 7):
@@ -592,7 +592,7 @@ def test_broken_records(redis, start_fcgi_sse, loop):
 
 @pytest.mark.parametrize("cursor,resets", [("earliest", 0), ("0", 1)])
 def test_one_reset_over_several_takes(redis, start_fcgi_sse, loop, cursor, resets):
-    """A trimmed channel behind megabytes of another is told once; never for "earliest"."""
+    """A trimmed channel after megabytes of another is told once; never for "earliest"."""
     fcgi_sse = start_fcgi_sse(redis, "--heartbeat=300", "--history-bytes=16777216", "--history-count=20")
     loop.wait_for(lambda: redis.client.hget("sse:limits", "count"), 5)
     publish_ids(redis, "b", "b")

@@ -212,7 +212,7 @@ def test_channels_change(redis, fcgi_sse, loop):
     stream = loop.live(fcgi_sse, params=LOCATION, headers=cookie())
     ids = [publish_ids(redis, "all", "one")[0]]
     stream.wait_data(1)
-    ids += publish_ids(redis, "b", "two")  # before the change, behind the cursor
+    ids += publish_ids(redis, "b", "two")  # before the change, after the cursor
     login(redis, ["b", "all"], notify=True)
     ids += publish_ids(redis, "b", "three")
     publish_ids(redis, "a", "not any more")

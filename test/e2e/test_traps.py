@@ -143,12 +143,12 @@ def test_truncated_params(redis, start_fcgi_sse, how):
     conn.close()
 
 
-@pytest.mark.parametrize("behind", [
+@pytest.mark.parametrize("after", [
     "fastcgi_param SSE_ALLOW all;", "fastcgi_param SSE_CHANNELS all; fastcgi_param SSE_CHANNELS secret;"])
-def test_nginx_sends_both_of_two(redis, fcgi_sse, loop, web, behind):
+def test_nginx_sends_both_of_two(redis, fcgi_sse, loop, web, after):
     """Trap 4: an SSE_* set again after an include arrives twice: 403 and a log line, not the first."""
     fcgi_sse.expect_log(r"SSE_")
-    nginx = web("nginx", fcgi_sse, params_behind=behind)
+    nginx = web("nginx", fcgi_sse, params_after=after)
     answer = loop.fetch(nginx, "all")
     assert answer.status == 403 and answer.text.strip()
     fcgi_sse.wait_log(r"SSE_(ALLOW|CHANNELS)")
@@ -172,7 +172,7 @@ def test_abort_record(redis, fcgi_sse, loop):
     fcgi_sse.wait_responders(0, 3)
 
 
-def test_half_close_is_a_leaver(redis, fcgi_sse, loop):
+def test_half_close_is_a_client_that_left(redis, fcgi_sse, loop):
     """Trap 5: a web server that half-closes (lighttpd's tcp-fin-propagate) ends the stream."""
     stream = loop.live(fcgi_sse, "all")
     stream.sock.shutdown(socket.SHUT_WR)
@@ -180,7 +180,7 @@ def test_half_close_is_a_leaver(redis, fcgi_sse, loop):
 
 
 def test_late_stdin_is_no_abort(redis, fcgi_sse, loop):
-    """Trap 5: an end of STDIN that comes late is not taken for a leaver."""
+    """Trap 5: an end of STDIN that comes late is not taken for a client that left."""
     conn = fcgi.Connection(fcgi_sse.address)
     conn.send(fcgi.begin())
     conn.params(VARIABLES)

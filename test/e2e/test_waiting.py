@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: ISC
 """Whatever Redis does - it hangs, is away, is loading, refuses the password - a stream
-waits in one place: it notices a leaver and SIGTERM as at any other time."""
+waits in one place: it notices a client that left and SIGTERM as at any other time."""
 import os
 import signal
 import socket
@@ -91,7 +91,7 @@ def let_it_take(loop, stream):
 
 
 @pytest.mark.parametrize("when", ["at once", "after a check"])
-def test_leaver_is_noticed_at_once(trouble, fcgi_sse, loop, when):
+def test_client_that_left_is_noticed_at_once(trouble, fcgi_sse, loop, when):
     """A client that leaves an open stream is noticed at once, whatever Redis does."""
     stream = loop.live(fcgi_sse, "a")
     [responder] = fcgi_sse.responders()
@@ -105,7 +105,7 @@ def test_leaver_is_noticed_at_once(trouble, fcgi_sse, loop, when):
     assert time.monotonic() - left < 1.5
 
 
-def test_leaver_before_the_header(trouble, fcgi_sse, loop):
+def test_client_that_left_before_the_header(trouble, fcgi_sse, loop):
     """A client that leaves before anything came is noticed, too, and costs nothing."""
     trouble.begin()
     stream = loop.open(fcgi_sse, "a")
@@ -152,7 +152,7 @@ def test_hang_at_the_start_is_told(trouble, fcgi_sse, loop):
 
 
 def test_session_location_does_not_wait_either(start_redis, start_fcgi_sse, loop):
-    """Where a session guards the location, a leaver is noticed while its grant is asked for."""
+    """Where a session guards the location, a client that left is noticed while its grant is asked for."""
     redis = start_redis()
     fcgi_sse = start_fcgi_sse(redis).expect_log(REDIS_GONE)
     redis.program.signal(signal.SIGSTOP)

@@ -58,7 +58,7 @@ http {
 		location = /sse {
 			%(params)s
 			include %(fastcgi_params)s;
-			%(params_behind)s
+			%(params_after)s
 			fastcgi_pass %(address)s;
 			fastcgi_read_timeout 1h;
 		}
@@ -76,10 +76,10 @@ def fcgi_address(fcgi_sse, unix="unix:"):
 class Nginx(WebServer):
     """A bare location, to see what it sends; the set-up for users is the example."""
 
-    def __init__(self, folder, fcgi_sse, params="fastcgi_param SSE_ALLOW *;", params_behind=""):
+    def __init__(self, folder, fcgi_sse, params="fastcgi_param SSE_ALLOW *;", params_after=""):
         port = free_port()
         conf = folder.write("nginx.conf", NGINX % {
-            "folder": folder.path, "port": port, "params": params, "params_behind": params_behind,
+            "folder": folder.path, "port": port, "params": params, "params_after": params_after,
             "address": fcgi_address(fcgi_sse), "fastcgi_params": "/etc/nginx/fastcgi_params"})
         super().__init__(folder, "nginx", ["nginx", "-e", "stderr", "-p", folder.path, "-c", conf], port)
 
@@ -131,14 +131,14 @@ setenv.add-environment = ( "SSE_ALLOW" => "*" )
 class LighttpdCgi(Lighttpd):
     path = "/cgi-bin/sse"
 
-    def __init__(self, folder, redis, heartbeat=1, tell_leavers=True):
+    def __init__(self, folder, redis, heartbeat=1, tell_who_left=True):
         copy_program(folder, "cgi-bin/sse")
         super().__init__(folder, """
 setenv.add-environment = ( "FCGI_SSE_REDIS" => "%s", "FCGI_SSE_HEARTBEAT" => "%d", "SSE_ALLOW" => "*",
     "SSE_E2E_FOLDER" => "%s" )
 $HTTP["url"] =~ "^/cgi-bin/" { cgi.assign = ( "" => "" ) %s }
 """ % (redis.url, heartbeat, folder.path,
-       'cgi.limits = ( "tcp-fin-propagate" => "SIGTERM" )' if tell_leavers else ""))
+       'cgi.limits = ( "tcp-fin-propagate" => "SIGTERM" )' if tell_who_left else ""))
 
 
 def copy_program(folder, name):

@@ -154,7 +154,7 @@ fuzz_glob(const char *p, size_t len)
 	text = p + pattern_len;
 	(void)glob_matches(p, pattern_len, text, len - pattern_len);
 
-	/* a text matches itself with each byte escaped, also behind and before
+	/* a text matches itself with each byte escaped, also after and before
 	 * stars, and as a row of classes of one */
 	buf_init(&quoted, 4 * len + 2);
 	for (i = 0; i < len; i++) {

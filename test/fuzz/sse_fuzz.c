@@ -2,7 +2,8 @@
 /*
  * sse.h under a fuzzer: whatever is published, by whatever way, a browser reads
  * exactly one event of that name and data; and what is taken for a record, or
- * for an announcement, is one to the byte.  Input: a byte that picks the way, and what it is given.
+ * for an announcement, is one to the byte.  Input: a byte that picks the way,
+ * and what it is given.
  */
 #include <assert.h>
 #include <inttypes.h>

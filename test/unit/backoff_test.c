@@ -4,14 +4,14 @@
 #include "base/clock.h"
 #include "test/unit/unit.h"
 
-/* in place of clock.c: the least, or the most */
+/* in place of clock.c: the minimum, or the maximum */
 
-static bool is_most;
+static bool is_max;
 
 int64_t
-clock_random(int64_t least, int64_t most)
+clock_random(int64_t min, int64_t max)
 {
-	return is_most ? most : least;
+	return is_max ? max : min;
 }
 
 static void
@@ -28,20 +28,20 @@ pauses_double_up_to_the_longest(void **state)
 		{ 100, 100, { 100, 100, 100, 100, 100, 100 } },
 		{ 1, 3, { 1, 2, 3, 3, 3, 3 } },
 	};
-	struct backoff least, most;
+	struct backoff min, max;
 	size_t i, j;
 
 	(void)state;
 	for (i = 0; i < ROWS(table); i++) {
-		least = (struct backoff){ table[i].min_ms, table[i].max_ms, 0 };
-		most = least;
+		min = (struct backoff){ table[i].min_ms, table[i].max_ms, 0 };
+		max = min;
 		for (j = 0; j < ROWS(table[i].pauses); j++) {
-			is_most = false;
+			is_max = false;
 			assert_int_equal(
-			    backoff_next(&least), table[i].pauses[j] / 2);
-			is_most = true;
+			    backoff_next(&min), table[i].pauses[j] / 2);
+			is_max = true;
 			assert_int_equal(
-			    backoff_next(&most), table[i].pauses[j]);
+			    backoff_next(&max), table[i].pauses[j]);
 		}
 	}
 }
@@ -54,7 +54,7 @@ success_begins_anew(void **state)
 	int i;
 
 	(void)state;
-	is_most = true;
+	is_max = true;
 	backoff_reset(&b);
 	for (i = 0; i < 10; i++)
 		backoff_next(&b);

@@ -29,7 +29,7 @@ new_is_empty(void **state)
 }
 
 static void
-appends(void **state)
+each_way_appends_at_the_end(void **state)
 {
 	/* each way to append puts its bytes at the end, NUL among them */
 	struct buf b;
@@ -46,7 +46,7 @@ appends(void **state)
 }
 
 static void
-nothing_is_fine(void **state)
+nothing_can_be_appended(void **state)
 {
 	/* appending nothing works, from NULL, to an empty and to a full one */
 	static const size_t limits[] = { 0, 3 };
@@ -108,7 +108,7 @@ sums_do_not_overflow(void **state)
 }
 
 static void
-grows(void **state)
+content_survives_growing(void **state)
 {
 	/* the content survives growing, and memory stops at the limit */
 	enum { LIMIT = 100000 };
@@ -128,7 +128,7 @@ grows(void **state)
 }
 
 static void
-printf_long(void **state)
+long_format_is_whole(void **state)
 {
 	/* a format longer than what is allocated is whole */
 	char text[3000];
@@ -148,7 +148,7 @@ printf_long(void **state)
 }
 
 static void
-reset_and_free(void **state)
+reset_keeps_memory_and_free_does_not(void **state)
 {
 	/* reset keeps the memory, free does not; both keep the limit, and the
 	 * buffer can be used again */
@@ -179,13 +179,13 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(new_is_empty),
-		cmocka_unit_test(appends),
-		cmocka_unit_test(nothing_is_fine),
+		cmocka_unit_test(each_way_appends_at_the_end),
+		cmocka_unit_test(nothing_can_be_appended),
 		cmocka_unit_test(limit_is_exact),
 		cmocka_unit_test(sums_do_not_overflow),
-		cmocka_unit_test(grows),
-		cmocka_unit_test(printf_long),
-		cmocka_unit_test(reset_and_free),
+		cmocka_unit_test(content_survives_growing),
+		cmocka_unit_test(long_format_is_whole),
+		cmocka_unit_test(reset_keeps_memory_and_free_does_not),
 	};
 
 	return cmocka_run_group_tests_name("buf", tests, NULL, NULL);

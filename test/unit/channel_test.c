@@ -1,9 +1,112 @@
 /* SPDX-License-Identifier: ISC */
-/* channel.h: what a set holds, and what a list of names adds to it. */
+/*
+ * channel.h: which names are a channel's, what a set holds, and what a list of
+ * names adds to it.
+ */
 #include "redis/channel.h"
 #include "test/unit/unit.h"
 
-/* memory of exactly len bytes: the sanitizers see a look beyond */
+static void
+names_are_told_apart(void **state)
+{
+	/* which names are a channel's, and what is said of the others */
+	static const char empty[] = "is empty", too_long[] = "128",
+			  not_utf8[] = "UTF-8", blank[] = "white space",
+			  special[] = "holds one of", ours[] = "__",
+			  prefixed[] = "prefix";
+	static const struct {
+		struct str name;
+		const char *prefix;
+		const char *want; /* part of the sentence; NULL: a name */
+	} table[] = {
+		{ S("a"), "sse:", NULL },
+		{ S("all"), "sse:", NULL },
+		{ S("user:1/x.y-z_#%&=+'\"()<>|~^$!@;"), "sse:", NULL },
+		{ S("caf\xc3\xa9"), "sse:", NULL },
+		{ S("\xf0\x9f\x98\x80"), "sse:", NULL },
+		{ S("_x"), "sse:", NULL },
+		{ S("_"), "sse:", NULL },
+		{ S("a__"), "sse:", NULL },
+		{ S(""), "sse:", empty },
+		{ S("a,b"), "sse:", special },
+		{ S("*"), "sse:", special },
+		{ S("a?"), "sse:", special },
+		{ S("[a"), "sse:", special },
+		{ S("a]"), "sse:", special },
+		{ S("{user}"), "sse:", special },
+		{ S("a}"), "sse:", special },
+		{ S("a\\b"), "sse:", special },
+		{ S("__"), "sse:", ours },
+		{ S("__keyspace@0__:x"), "sse:", ours },
+		{ S("sse:"), "sse:", prefixed },
+		{ S("sse:event:x"), "sse:", prefixed },
+		{ S("sse"), "sse:", NULL },
+		{ S("Sse:x"), "sse:", NULL },
+		{ S("xsse:"), "sse:", NULL },
+		{ S("sse:x"), "sse5:", NULL },
+		{ S("sse5:x"), "sse5:", prefixed },
+		{ S("sse:x"), "", NULL },
+		{ S("__x"), "", ours },
+		/* controls and white space */
+		{ S("a b"), "sse:", blank },
+		{ S(" a"), "sse:", blank },
+		{ S("a\tb"), "sse:", blank },
+		{ S("a\nb"), "sse:", blank },
+		{ S("a\r"), "sse:", blank },
+		{ S("\0"), "sse:", blank },
+		{ S("a\0b"), "sse:", blank },
+		{ S("\x1f"), "sse:", blank },
+		{ S("!"), "sse:", NULL },
+		{ S("~"), "sse:", NULL },
+		{ S("\x7f"), "sse:", blank },
+		{ S("\xc2\x80"), "sse:", blank },
+		{ S("\xc2\x85"), "sse:", blank },
+		{ S("\xc2\x9f"), "sse:", blank },
+		{ S("\xc2\xa0"), "sse:", blank },
+		{ S("\xc2\xa1"), "sse:", NULL },
+		{ S("a\xe1\x9a\x80"), "sse:", blank }, /* U+1680 */
+		{ S("\xe1\x9f\xbf"), "sse:", NULL },   /* U+17FF */
+		{ S("\xe1\xbf\xbf"), "sse:", NULL },   /* U+1FFF */
+		{ S("\xe2\x80\x80"), "sse:", blank },  /* U+2000 */
+		{ S("\xe2\x80\x8a"), "sse:", blank },  /* U+200A */
+		{ S("\xe2\x80\x8b"), "sse:", NULL },   /* U+200B */
+		{ S("a\xe2\x80\xa8"), "sse:", blank }, /* U+2028 */
+		{ S("\xe2\x80\xa9"), "sse:", blank },  /* U+2029 */
+		{ S("\xe2\x80\xaa"), "sse:", NULL },   /* U+202A */
+		{ S("\xe2\x80\xaf"), "sse:", blank },  /* U+202F */
+		{ S("\xe2\x81\x9f"), "sse:", blank },  /* U+205F */
+		{ S("\xe3\x80\x80"), "sse:", blank },  /* U+3000 */
+		{ S("\xe3\x80\x81"), "sse:", NULL },   /* U+3001 */
+		/* not UTF-8 */
+		{ S("\xff"), "sse:", not_utf8 },
+		{ S("caf\xe9"), "sse:", not_utf8 },
+		{ S("\xc0\x80"), "sse:", not_utf8 },
+		{ S("\xed\xa0\x80"), "sse:", not_utf8 },
+		{ S("a\xe2\x82"), "sse:", not_utf8 },
+	};
+	char longest[CHANNEL_LEN_MAX + 1];
+	const char *got;
+	char *copy;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ROWS(table); i++) {
+		copy = exact_copy(table[i].name);
+		got = channel_name_error(
+		    copy, table[i].name.len, table[i].prefix);
+		if ((got == NULL) != (table[i].want == NULL) ||
+		    (got != NULL && strstr(got, table[i].want) == NULL))
+			fail_msg("<%s> prefix <%s>: %s", table[i].name.p,
+			    table[i].prefix, got == NULL ? "fine" : got);
+		free(copy);
+	}
+	memset(longest, 'x', sizeof(longest));
+	assert_null(channel_name_error(longest, CHANNEL_LEN_MAX, "sse:"));
+	got = channel_name_error(longest, CHANNEL_LEN_MAX + 1, "sse:");
+	assert_non_null(got);
+	assert_non_null(strstr(got, too_long));
+}
+
 /* the names, each followed by '|' */
 static void
 join(const struct channel_set *set, char *out, size_t size)
@@ -20,7 +123,7 @@ join(const struct channel_set *set, char *out, size_t size)
 }
 
 static void
-lists(void **state)
+list_adds_its_names(void **state)
 {
 	/* a list adds its names in order, each once, blanks round them and
 	 * empty ones left out */
@@ -68,7 +171,7 @@ lists(void **state)
 }
 
 static void
-refused_lists(void **state)
+bad_list_is_refused(void **state)
 {
 	/* one name that is none refuses the list, with a sentence that repeats
 	 * it (at most 60 bytes) and says why */
@@ -123,7 +226,7 @@ refused_lists(void **state)
 }
 
 static void
-prefixes(void **state)
+other_sites_names_are_names(void **state)
 {
 	/* a name of another site's prefix is a name */
 	struct channel_set set;
@@ -139,7 +242,7 @@ prefixes(void **state)
 }
 
 static void
-membership(void **state)
+members_are_found(void **state)
 {
 	/* has, find: the same bytes and the same length, nothing less */
 	static const struct {
@@ -180,7 +283,7 @@ membership(void **state)
 }
 
 static void
-growth(void **state)
+set_grows(void **state)
 {
 	/* a thousand names, each added twice, are a thousand names; freed, the
 	 * set is empty and may be used again */
@@ -208,11 +311,12 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(lists),
-		cmocka_unit_test(refused_lists),
-		cmocka_unit_test(prefixes),
-		cmocka_unit_test(membership),
-		cmocka_unit_test(growth),
+		cmocka_unit_test(names_are_told_apart),
+		cmocka_unit_test(list_adds_its_names),
+		cmocka_unit_test(bad_list_is_refused),
+		cmocka_unit_test(other_sites_names_are_names),
+		cmocka_unit_test(members_are_found),
+		cmocka_unit_test(set_grows),
 	};
 
 	return cmocka_run_group_tests_name("channel", tests, NULL, NULL);

@@ -19,7 +19,7 @@ assert_words(const struct command *c, const char *want)
 }
 
 static void
-words(void **state)
+words_are_borrowed_or_built(void **state)
 {
 	/* words are borrowed, names and numbers are built */
 	struct command c;
@@ -38,7 +38,7 @@ words(void **state)
 }
 
 static void
-fixed_words(void **state)
+fixed_words_stay(void **state)
 {
 	/* what is fixed stays, and what came later makes room */
 	struct command c;
@@ -60,7 +60,7 @@ fixed_words(void **state)
 }
 
 static void
-longest_names(void **state)
+longest_names_have_room(void **state)
 {
 	/* as many of the longest names as were asked for have room */
 	char prefix[65], channel[CHANNEL_LEN_MAX + 1];
@@ -83,9 +83,9 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(words),
-		cmocka_unit_test(fixed_words),
-		cmocka_unit_test(longest_names),
+		cmocka_unit_test(words_are_borrowed_or_built),
+		cmocka_unit_test(fixed_words_stay),
+		cmocka_unit_test(longest_names_have_room),
 	};
 
 	return cmocka_run_group_tests_name("command", tests, NULL, NULL);

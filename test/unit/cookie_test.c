@@ -33,10 +33,10 @@ static const struct {
 	{ "only semicolons", { "HTTP_COOKIE=;;; ;" }, 0, NULL },
 };
 
-/* Each spelling of a Cookie header gives the value, and the count. */
 static void
-test_find(void **state)
+cookie_is_found_by_its_whole_name(void **state)
 {
+	/* each spelling of a Cookie header gives the value, and the count */
 	const char *value;
 	size_t i, len;
 
@@ -64,7 +64,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_find),
+		cmocka_unit_test(cookie_is_found_by_its_whole_name),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

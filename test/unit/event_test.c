@@ -53,7 +53,7 @@ check_as_it_stands(const struct str *payloads, size_t count)
 }
 
 static void
-names(void **state)
+names_are_told_apart(void **state)
 {
 	/* which names a publisher may use, and what is said of the others */
 	static const struct {
@@ -107,7 +107,7 @@ names(void **state)
 }
 
 static void
-strings(void **state)
+string_is_decoded(void **state)
 {
 	/* [name, string] is that name with the decoded string */
 	static const struct pair_row table[] = {
@@ -147,7 +147,7 @@ strings(void **state)
 }
 
 static void
-other_values(void **state)
+other_data_passes_as_it_came(void **state)
 {
 	/* data that is no string is the very bytes that came, without the
 	 * blanks at its ends */
@@ -193,7 +193,7 @@ other_values(void **state)
 }
 
 static void
-no_pair(void **state)
+other_json_passes_as_it_stands(void **state)
 {
 	/* JSON of another shape, and text, is passed on as it stands */
 	static const struct str table[] = {
@@ -272,7 +272,7 @@ no_pair(void **state)
 }
 
 static void
-bad_names(void **state)
+pair_with_a_bad_name_passes_as_it_stands(void **state)
 {
 	/* an array whose name no publisher may use is passed on as it stands,
 	 * escaped or not */
@@ -308,7 +308,7 @@ bad_names(void **state)
 }
 
 static void
-nul(void **state)
+nul_cuts_nothing(void **state)
 {
 	/* \u0000 and NUL, wherever they stand, cut nothing: as it stands */
 	static const struct str table[] = {
@@ -335,7 +335,7 @@ nul(void **state)
 }
 
 static void
-no_json(void **state)
+almost_json_passes_as_it_stands(void **state)
 {
 	/* what RFC 8259 does not call JSON is passed on as it stands, also
 	 * where cJSON would take it */
@@ -441,7 +441,7 @@ nested(const char *open, const char *close, size_t depth, size_t *len)
 }
 
 static void
-nesting(void **state)
+nesting_is_bounded(void **state)
 {
 	/* up to 1000 brackets in one another are read; more are passed on as
 	 * they stand, and overflow no stack */
@@ -484,7 +484,7 @@ nesting(void **state)
 }
 
 static void
-large_string(void **state)
+large_string_is_decoded_whole(void **state)
 {
 	/* a mebibyte with an escape in each other byte is decoded whole */
 	enum { ESCAPES = 1 << 19 };
@@ -507,7 +507,7 @@ large_string(void **state)
 }
 
 static void
-nothing(void **state)
+nothing_is_an_empty_message(void **state)
 {
 	/* no bytes at all, without even an address, are an empty message */
 	struct event ev;
@@ -520,7 +520,7 @@ nothing(void **state)
 }
 
 static void
-free_again(void **state)
+second_free_releases_nothing(void **state)
 {
 	/* event_free leaves nothing that a second one would release */
 	static const char payload[] = "[\"\\u0061\",\"\\n\"]";
@@ -540,17 +540,17 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(names),
-		cmocka_unit_test(strings),
-		cmocka_unit_test(other_values),
-		cmocka_unit_test(no_pair),
-		cmocka_unit_test(bad_names),
-		cmocka_unit_test(nul),
-		cmocka_unit_test(no_json),
-		cmocka_unit_test(nesting),
-		cmocka_unit_test(large_string),
-		cmocka_unit_test(nothing),
-		cmocka_unit_test(free_again),
+		cmocka_unit_test(names_are_told_apart),
+		cmocka_unit_test(string_is_decoded),
+		cmocka_unit_test(other_data_passes_as_it_came),
+		cmocka_unit_test(other_json_passes_as_it_stands),
+		cmocka_unit_test(pair_with_a_bad_name_passes_as_it_stands),
+		cmocka_unit_test(nul_cuts_nothing),
+		cmocka_unit_test(almost_json_passes_as_it_stands),
+		cmocka_unit_test(nesting_is_bounded),
+		cmocka_unit_test(large_string_is_decoded_whole),
+		cmocka_unit_test(nothing_is_an_empty_message),
+		cmocka_unit_test(second_free_releases_nothing),
 	};
 
 	return cmocka_run_group_tests_name("event", tests, NULL, NULL);

@@ -119,7 +119,7 @@ next_one_waits_if_it_lived_shortly(void **state)
 	/* one that lived for more than a second is followed at once, others
 	 * with back-off up to two */
 	static const struct {
-		int64_t lived_ms, least_ms, most_ms;
+		int64_t lived_ms, min_ms, max_ms;
 	} table[] = {
 		{ 1001, 0, 0 },
 		{ 1000, 50, 100 },
@@ -142,7 +142,7 @@ next_one_waits_if_it_lived_shortly(void **state)
 		k.started_ms = NOW_MS;
 		kept_ended(&k, NOW_MS + table[i].lived_ms);
 		assert_in_range(k.due_ms - NOW_MS - table[i].lived_ms,
-		    table[i].least_ms, table[i].most_ms);
+		    table[i].min_ms, table[i].max_ms);
 		assert_false(kept_is_due(&k, &ch, k.due_ms - 1));
 		assert_true(kept_is_due(&k, &ch, k.due_ms));
 	}

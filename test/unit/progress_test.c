@@ -29,7 +29,7 @@ fill(struct progress *p)
 	}
 
 static void
-next_record(void **state)
+next_record_names_the_position(void **state)
 {
 	/* the next record names the position as its previous one, and is newer
 	 * itself */
@@ -59,9 +59,9 @@ next_record(void **state)
 }
 
 static void
-reached_record(void **state)
+reached_record_is_the_position(void **state)
 {
-	/* a record becomes its channel's position; only behind the floor is it
+	/* a record becomes its channel's position; only after the floor is it
 	 * for the client; the clock never goes back */
 	struct progress p;
 
@@ -82,7 +82,7 @@ reached_record(void **state)
 }
 
 static void
-store_went_back(void **state)
+take_shows_that_the_store_went_back(void **state)
 {
 	/* by its clock, its epoch, or a channel's last event */
 	static const struct {
@@ -122,7 +122,7 @@ store_went_back(void **state)
 }
 
 static void
-not_exact(void **state)
+position_of_a_batch_shows_nothing(void **state)
 {
 	/* a position that is only where a batch ended, and a stream that has
 	 * seen nothing of a store, show nothing */
@@ -145,7 +145,7 @@ not_exact(void **state)
 }
 
 static void
-records_show_it(void **state)
+records_show_that_the_store_went_back(void **state)
 {
 	/* a record tells, too, and counts once: a live one that is not the
 	 * next, and a taken one that steps over an event that was seen */
@@ -187,7 +187,7 @@ records_show_it(void **state)
 }
 
 static void
-replica(void **state)
+replica_may_lag_for_a_while(void **state)
 {
 	/* a replica may be behind for LAG_MS at a time, whatever its records
 	 * say */
@@ -217,7 +217,7 @@ replica(void **state)
 }
 
 static void
-start(void **state)
+stream_begins_at_the_floor(void **state)
 {
 	/* a stream begins at the floor; behind a lagging replica its time runs
 	 * from there, and the floor counts as seen */
@@ -251,7 +251,7 @@ start(void **state)
 }
 
 static void
-forgotten_store(void **state)
+forgotten_store_shows_nothing(void **state)
 {
 	/* nothing of a store that went back counts: what it gives out now
 	 * passes, and shows nothing */
@@ -273,9 +273,9 @@ forgotten_store(void **state)
 }
 
 static void
-reached_take(void **state)
+take_sets_the_positions(void **state)
 {
-	/* behind a take the positions are its channels' last ids; while more
+	/* after a take the positions are its channels' last ids; while more
 	 * is to come, where the batch ended, or what is gone if that is newer */
 	static const struct {
 		const char *what;
@@ -318,7 +318,7 @@ reached_take(void **state)
 }
 
 static void
-trimmed(void **state)
+what_is_gone_is_trimmed(void **state)
 {
 	/* a channel is trimmed if what lay before its oldest record is newer
 	 * than the position */
@@ -357,16 +357,16 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(next_record),
-		cmocka_unit_test(reached_record),
-		cmocka_unit_test(store_went_back),
-		cmocka_unit_test(not_exact),
-		cmocka_unit_test(records_show_it),
-		cmocka_unit_test(replica),
-		cmocka_unit_test(start),
-		cmocka_unit_test(forgotten_store),
-		cmocka_unit_test(reached_take),
-		cmocka_unit_test(trimmed),
+		cmocka_unit_test(next_record_names_the_position),
+		cmocka_unit_test(reached_record_is_the_position),
+		cmocka_unit_test(take_shows_that_the_store_went_back),
+		cmocka_unit_test(position_of_a_batch_shows_nothing),
+		cmocka_unit_test(records_show_that_the_store_went_back),
+		cmocka_unit_test(replica_may_lag_for_a_while),
+		cmocka_unit_test(stream_begins_at_the_floor),
+		cmocka_unit_test(forgotten_store_shows_nothing),
+		cmocka_unit_test(take_sets_the_positions),
+		cmocka_unit_test(what_is_gone_is_trimmed),
 	};
 
 	return cmocka_run_group_tests_name("progress", tests, NULL, NULL);

@@ -10,7 +10,7 @@ is_same(const char *a, const char *b)
 }
 
 static void
-addresses(void **state)
+address_is_taken_apart(void **state)
 {
 	/* a host or a path, a port, a user, a password, a database: each
 	 * percent-decoded, each with its default */
@@ -79,7 +79,7 @@ addresses(void **state)
 }
 
 static void
-refused_addresses(void **state)
+bad_address_is_refused(void **state)
 {
 	/* anything else is refused, in a sentence that does not repeat what
 	 * may be a password */
@@ -119,8 +119,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(addresses),
-		cmocka_unit_test(refused_addresses),
+		cmocka_unit_test(address_is_taken_apart),
+		cmocka_unit_test(bad_address_is_refused),
 	};
 
 	return cmocka_run_group_tests_name("redis_address", tests, NULL, NULL);

@@ -68,11 +68,11 @@ check(const struct row *rows, size_t n)
 		    rows[i].first_id, rows[i].any_trimmed);
 		if (got.floor != rows[i].want.floor ||
 		    got.reason != rows[i].want.reason ||
-		    got.concerns_all != rows[i].want.concerns_all ||
+		    got.affects_all != rows[i].want.affects_all ||
 		    got.is_lagging != rows[i].want.is_lagging)
 			fail_msg("%s: floor %ju, %s, all %d, lagging %d",
 			    rows[i].what, (uintmax_t)got.floor,
-			    reset_reason_name(got.reason), got.concerns_all,
+			    reset_reason_name(got.reason), got.affects_all,
 			    got.is_lagging);
 	}
 }
@@ -83,7 +83,7 @@ check(const struct row *rows, size_t n)
 	}
 
 static void
-starts(void **state)
+stream_without_a_cursor_is_told_nothing(void **state)
 {
 	/* without a cursor a stream begins at the clock, or before the first
 	 * record wanted, and has nothing to be told */
@@ -130,7 +130,7 @@ starts(void **state)
 }
 
 static void
-starts_are_cursors(void **state)
+client_can_come_back_to_its_start(void **state)
 {
 	/* where a stream began is a place that its client can come back to
 	 * without a word */
@@ -159,9 +159,9 @@ starts_are_cursors(void **state)
 }
 
 static void
-kept(void **state)
+cursor_within_the_store_goes_on(void **state)
 {
-	/* a cursor within the store goes on behind itself, without a word */
+	/* a cursor within the store goes on after itself, without a word */
 	static const struct row table[] = {
 		{ "in the middle", ID(CLOCK - 5), STORE, CLOCK - 4, false,
 		    { .floor = CLOCK - 5 } },
@@ -184,17 +184,18 @@ kept(void **state)
 }
 
 static void
-unknown(void **state)
+cursor_of_the_future_is_unknown(void **state)
 {
-	/* no number, or more than a minute past Redis' time: unknown, from the
+	/* not a number, or more than a minute past Redis' time: unknown, from the
 	 * clock; it comes before all other reasons */
 	static const struct row table[] = {
-		{ "no number", { CURSOR_UNKNOWN, 0 }, STORE, 0, false,
+		{ "not a number", { CURSOR_UNKNOWN, 0 }, STORE, 0, false,
 		    { .floor = CLOCK, .reason = RESET_UNKNOWN } },
-		{ "no number, and trimmed", { CURSOR_UNKNOWN, 0 }, STORE, 0,
+		{ "not a number, and trimmed", { CURSOR_UNKNOWN, 0 }, STORE, 0,
 		    true, { .floor = CLOCK, .reason = RESET_UNKNOWN } },
-		{ "no number, empty store", { CURSOR_UNKNOWN, 0 }, EMPTY_STORE,
-		    0, false, { .floor = 0, .reason = RESET_UNKNOWN } },
+		{ "not a number, empty store", { CURSOR_UNKNOWN, 0 },
+		    EMPTY_STORE, 0, false,
+		    { .floor = 0, .reason = RESET_UNKNOWN } },
 		{ "a minute and a bit ahead", ID(NOW + 60 * SECOND + 1), STORE,
 		    0, false, { .floor = CLOCK, .reason = RESET_UNKNOWN } },
 		{ "the largest", ID(ID_MAX), STORE, 0, true,
@@ -212,7 +213,7 @@ unknown(void **state)
 }
 
 static void
-flushed(void **state)
+cursor_of_another_store_is_flushed(void **state)
 {
 	/* a cursor of before the store, or newer than a master's clock:
 	 * flushed.  What the store gives out from now on must pass the floor,
@@ -247,7 +248,7 @@ flushed(void **state)
 }
 
 static void
-lagging(void **state)
+replica_that_lags_is_waited_for(void **state)
 {
 	/* a replica may not have come as far as the cursor: wait for it there;
 	 * but a replica of a store without an epoch, or of a younger one, says
@@ -274,7 +275,7 @@ lagging(void **state)
 }
 
 static void
-trimmed(void **state)
+what_is_gone_is_trimmed(void **state)
 {
 	/* a channel of which something is gone: trimmed, that one alone.  A
 	 * cursor of more than 30 days ago: all, as their memory may have gone,
@@ -284,13 +285,13 @@ trimmed(void **state)
 		    { .floor = CLOCK - 5, .reason = RESET_TRIMMED } },
 		{ "a channel, at the clock", ID(CLOCK), STORE, 0, true,
 		    { .floor = CLOCK, .reason = RESET_TRIMMED } },
-		{ "a channel, behind 0", ID(0), STORE, EPOCH + 9, true,
+		{ "a channel, after 0", ID(0), STORE, EPOCH + 9, true,
 		    { .floor = 0, .reason = RESET_TRIMMED } },
 		{ "30 days and a bit", ID(NOW - 30 * DAY - 1), LONG_STORE, 0,
 		    false,
 		    { .floor = NOW - 30 * DAY - 1,
 			.reason = RESET_TRIMMED,
-			.concerns_all = true } },
+			.affects_all = true } },
 		{ "30 days", ID(NOW - 30 * DAY), LONG_STORE, 0, false,
 		    { .floor = NOW - 30 * DAY } },
 		{ "30 days, and a channel", ID(NOW - 30 * DAY), LONG_STORE, 0,
@@ -300,18 +301,18 @@ trimmed(void **state)
 		    LONG_STORE, 0, true,
 		    { .floor = NOW - 50 * DAY,
 			.reason = RESET_TRIMMED,
-			.concerns_all = true } },
+			.affects_all = true } },
 		{ "old, and the clock: nothing has come since", ID(OLD_CLOCK),
 		    OLD_STORE, 0, false, { .floor = OLD_CLOCK } },
 		{ "just before an old clock", ID(OLD_CLOCK - 1), OLD_STORE,
 		    OLD_CLOCK, false,
 		    { .floor = OLD_CLOCK - 1,
 			.reason = RESET_TRIMMED,
-			.concerns_all = true } },
+			.affects_all = true } },
 		{ "0 in an old store", ID(0), LONG_STORE, 0, false,
 		    { .floor = 0,
 			.reason = RESET_TRIMMED,
-			.concerns_all = true } },
+			.affects_all = true } },
 		{ "0 in one of just 30 days", ID(0),
 		    { .clock = CLOCK, .epoch = NOW - 30 * DAY, .now_us = NOW },
 		    0, false, { .floor = 0 } },
@@ -323,7 +324,7 @@ trimmed(void **state)
 		    0, false,
 		    { .floor = NOW - 50 * DAY,
 			.reason = RESET_TRIMMED,
-			.concerns_all = true } },
+			.affects_all = true } },
 	};
 
 	(void)state;
@@ -331,9 +332,9 @@ trimmed(void **state)
 }
 
 static void
-positions(void **state)
+take_reads_after_the_cursor(void **state)
 {
-	/* the take reads behind the cursor; everything for earliest; nothing
+	/* the take reads after the cursor; everything for earliest; nothing
 	 * when there is no place to go on from */
 	static const struct {
 		struct cursor cursor;
@@ -356,7 +357,7 @@ positions(void **state)
 }
 
 static void
-names(void **state)
+reasons_have_their_words(void **state)
 {
 	/* the words of the interface */
 	(void)state;
@@ -369,15 +370,15 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(starts),
-		cmocka_unit_test(starts_are_cursors),
-		cmocka_unit_test(kept),
-		cmocka_unit_test(unknown),
-		cmocka_unit_test(flushed),
-		cmocka_unit_test(lagging),
-		cmocka_unit_test(trimmed),
-		cmocka_unit_test(positions),
-		cmocka_unit_test(names),
+		cmocka_unit_test(stream_without_a_cursor_is_told_nothing),
+		cmocka_unit_test(client_can_come_back_to_its_start),
+		cmocka_unit_test(cursor_within_the_store_goes_on),
+		cmocka_unit_test(cursor_of_the_future_is_unknown),
+		cmocka_unit_test(cursor_of_another_store_is_flushed),
+		cmocka_unit_test(replica_that_lags_is_waited_for),
+		cmocka_unit_test(what_is_gone_is_trimmed),
+		cmocka_unit_test(take_reads_after_the_cursor),
+		cmocka_unit_test(reasons_have_their_words),
 	};
 
 	return cmocka_run_group_tests_name("resume", tests, NULL, NULL);

@@ -24,7 +24,7 @@ static struct channel two[] = { { all, 3 }, { foo, 3 } };
 static const struct channel_set channels = { two, 2, 2 };
 
 static void
-session(void **state)
+session_has_its_key_in_its_place(void **state)
 {
 	/* snapshot.lua knows its keys by their places: without a session the
 	 * recorder's stands in its place, and is subscribed to once */
@@ -57,7 +57,7 @@ session(void **state)
 }
 
 static void
-each_take(void **state)
+each_take_replaces_the_last(void **state)
 {
 	/* what belongs to one take takes the place of what belonged to the one
 	 * before; the empty word is that of a start from the positions */
@@ -93,16 +93,16 @@ each_take(void **state)
 	for (i = 0; i < ROWS(table); i++) {
 		take_words_set(&w, table[i].positions, table[i].highest,
 		    &table[i].start, 4194304);
-		/* behind EVAL, the script, the number of keys, and eight */
+		/* after EVAL, the script, the number of keys, and eight */
 		assert_words(&w.eval, 11, table[i].eval);
-		/* behind SUBSCRIBE and four channels of ours */
+		/* after SUBSCRIBE and four channels of ours */
 		assert_words(&w.subscribe, 5, table[i].plain);
 	}
 	take_words_free(&w);
 }
 
 static void
-most_words(void **state)
+longest_names_have_room(void **state)
 {
 	/* a thousand channels with the longest names have room for all words,
 	 * the plain ones, too */
@@ -132,6 +132,8 @@ most_words(void **state)
 static void
 cuts_halve_down_to_a_single_record(void **state)
 {
+	/* each cut halves what is asked for next, in the end to one record, and
+	 * to its size */
 	static const size_t want[] = { 2 << 20, 1 << 20, 512 << 10, 256 << 10,
 		128 << 10, TAKE_SINGLE, TAKE_PROBE };
 	struct take_size ts;
@@ -152,6 +154,7 @@ cuts_halve_down_to_a_single_record(void **state)
 static void
 answers_let_it_grow_slowly(void **state)
 {
+	/* each answer lets an eighth more be asked for, up to the maximum */
 	struct take_size ts = { .bytes = TAKE_SINGLE, .ncuts = 2 };
 	size_t before;
 	int i;
@@ -184,6 +187,7 @@ probe_after_cut(struct take_size *ts, uint64_t next_bytes, int64_t now_ms)
 static void
 cuts_for_seconds_show_an_oversized_record(void **state)
 {
+	/* one that is cut three times, over three seconds, is passed over */
 	struct take_size ts = { .bytes = TAKE_SINGLE };
 
 	(void)state;
@@ -219,9 +223,9 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(session),
-		cmocka_unit_test(each_take),
-		cmocka_unit_test(most_words),
+		cmocka_unit_test(session_has_its_key_in_its_place),
+		cmocka_unit_test(each_take_replaces_the_last),
+		cmocka_unit_test(longest_names_have_room),
 		cmocka_unit_test(cuts_halve_down_to_a_single_record),
 		cmocka_unit_test(answers_let_it_grow_slowly),
 		cmocka_unit_test(cuts_for_seconds_show_an_oversized_record),

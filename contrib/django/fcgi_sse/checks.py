@@ -12,9 +12,9 @@ from .redis_client import client
 OURS = "fcgi_sse.middleware.SSESessionMiddleware"
 SESSION = "django.contrib.sessions.middleware.SessionMiddleware"
 
-# redis_address.c of fcgi-sse: redis-py alone takes more (?db=1 behind a host, rediss://)
+# base/redis_address.c of fcgi-sse: redis-py alone takes more (?db=1 after a host, rediss://)
 REDIS_URL = re.compile(r"redis://(?:[^/?#@]*:[^/?#@]*@)?[^/?#@]*(?:/\d*)?|unix:///[^?#]*(?:\?db=\d+)?")
-# config.c of fcgi-sse; 64 bytes at most
+# base/config.c of fcgi-sse; 64 bytes at most
 PREFIX = re.compile(r"[^\x00-\x20\x7f*?\[\],\\\ud800-\udfff]+")
 
 

@@ -32,7 +32,7 @@ def redis_db():
     try:
         return int(db or 0)
     except ValueError:
-        raise ImproperlyConfigured("FCGI_SSE_REDIS: '%s' is no number of a database" % db)
+        raise ImproperlyConfigured("FCGI_SSE_REDIS: '%s' is not the number of a database" % db)
 
 
 def prefix():

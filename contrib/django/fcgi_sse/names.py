@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: ISC
-"""Names of channels and events: the rules of parse.h and event.h of fcgi-sse."""
+"""Names of channels and events: the rules of fcgi-sse, redis/channel.h and redis/event.h."""
 import re
 
 from django.utils.functional import Promise

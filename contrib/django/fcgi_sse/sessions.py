@@ -241,8 +241,8 @@ def _follow(request, response, started):
                 recent.put(name, Known(records.dumps(record), now, now, record["login"]))
                 return
     if _write(session, name, new, pk, record, older, known, now, is_due, was_sent, old != new, started) == "WRITTEN":
-        # Who was deactivated, or lost a right, behind this request's look at the user
-        # had no record yet that could be found: so one more look, behind the record.
+        # Who was deactivated, or lost a right, after this request's look at the user
+        # had no record yet that could be found: so one more look, after the record.
         pk, anew = wanted_record(request, before=record)
         if anew is None or anew["user"] != record["user"] or {*anew["channels"]} != {*record["channels"]}:
             recent.forget(name)
