@@ -14,7 +14,7 @@ import urllib.parse
 
 import pytest
 
-from processes import TOP, free_port
+from processes import DEADLINE_S, TOP, free_port
 from webservers import STATIC, WebServer, fcgi_address
 
 PAGES = os.path.join(TOP, "test", "e2e", "pages")
@@ -52,8 +52,8 @@ class Chromium:
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
         self.service = Service(CHROMEDRIVER, log_path=os.devnull)
         self.driver = webdriver.Chrome(service=self.service, options=options)
-        self.driver.set_script_timeout(30)
-        self.driver.set_page_load_timeout(30)
+        self.driver.set_script_timeout(2 * DEADLINE_S)
+        self.driver.set_page_load_timeout(2 * DEADLINE_S)
         self.home = self.driver.current_window_handle
         self.expected_console = []
 
@@ -106,7 +106,7 @@ class Tab:
     def run(self, statements):
         self.focus().driver.execute_script(statements)
 
-    def wait(self, expression, seconds=10, show="window.log"):
+    def wait(self, expression, seconds=DEADLINE_S, show="window.log"):
         """Wait until the expression is true; return its value."""
         deadline = time.monotonic() + seconds
         while True:
@@ -118,7 +118,7 @@ class Tab:
                     seconds, expression, show, json.dumps(self.js(show), indent=1)[-3000:]))
             time.sleep(0.02)
 
-    def wait_log(self, count, seconds=10):
+    def wait_log(self, count, seconds=DEADLINE_S):
         """Wait until the page has noted so many events; return all."""
         self.wait("window.log.length >= %d" % count, seconds)
         return self.log()
@@ -144,8 +144,8 @@ class Tab:
         return path
 
 
-@pytest.fixture(scope="module")
-def module_chromium():
+@pytest.fixture(scope="session")
+def session_chromium():
     if not CHROMIUM or not CHROMEDRIVER:
         pytest.skip("Chromium and its driver are not here")
     browser = Chromium()
@@ -154,13 +154,15 @@ def module_chromium():
 
 
 @pytest.fixture
-def chromium(module_chromium, stack):
-    """The browser of the module, with no tab of another test."""
-    module_chromium.expected_console = []
-    module_chromium.uncaught()
-    stack.callback(module_chromium.close_tabs)  # before the servers end
-    yield module_chromium
-    uncaught = module_chromium.uncaught()
+def chromium(session_chromium, stack):
+    """The browser of this worker, with no tab, cookie or cached file of another test (whose port may be this one's)."""
+    session_chromium.expected_console = []
+    session_chromium.uncaught()
+    for what in ("Cookies", "Cache"):
+        session_chromium.driver.execute_cdp_cmd("Network.clearBrowser" + what, {})
+    stack.callback(session_chromium.close_tabs)  # before the servers end
+    yield session_chromium
+    uncaught = session_chromium.uncaught()
     assert not uncaught, "the pages' scripts failed: %s" % uncaught
 
 

@@ -13,6 +13,9 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import processes  # noqa: E402
 import sse  # noqa: E402
 import webservers  # noqa: E402
+# One a session: a test file that imported these would have its own.
+from browser import session_chromium  # noqa: E402,F401
+from django_site import example_database  # noqa: E402,F401
 
 # A shell without job control starts what it puts into the background with SIGINT
 # ignored, and all that is started from there inherits it: then no Ctrl-C of a
@@ -24,7 +27,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 def alarm(request):
     """No test hangs: SIGALRM ends it."""
     mark = request.node.get_closest_marker("seconds")
-    seconds = mark.args[0] if mark else 60
+    seconds = mark.args[0] if mark else 180
 
     def give_up(*_):
         raise TimeoutError("the test took more than %d s" % seconds)

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from browser import both_servers, chromium, module_chromium, serve, site  # noqa: F401
+from browser import both_servers, chromium, serve, site  # noqa: F401
 from browser_tabs import DIED, HEAD, TYPES, Tabs
 from processes import SSE_PUBLISH_BIN, publish_ids, redis_environment
 
@@ -17,7 +17,6 @@ pytestmark = pytest.mark.chromium
 
 
 @both_servers
-@pytest.mark.seconds(90)
 def test_leader_closed_in_a_burst(redis, start_fcgi_sse, chromium, serve, site, server):
     """The leader's tab is closed in the middle of 1,000 events, and the next one too: each tab has each once."""
     fcgi_sse = start_fcgi_sse(redis, "--history-count=100000").expect_log(DIED)
@@ -67,7 +66,7 @@ def test_close_hands_over(redis, fcgi_sse, chromium, serve, site, first):
     if first == "after an event":
         ids = publish_ids(redis, "all", "1")
     for tab in tabs.tabs:
-        tab.wait("document.body.sseStream.lastEventId", 3)
+        tab.wait("document.body.sseStream.lastEventId")
     for statement in ("document.body.sseStream.close();", "location = 'about:blank';"):
         leader = tabs.leader()
         tabs.tabs.remove(leader)
@@ -93,7 +92,7 @@ def test_leader_that_is_dead(redis, fcgi_sse, chromium, serve, site):
              % json.dumps(lock))
     tab.wait("!leads()")
     ids += publish_ids(redis, "all", "2")
-    tabs.wait_messages(2, 15)
+    tabs.wait_messages(2)
     assert tab.js("leads()")
     tabs.open()
     ids += publish_ids(redis, "all", "3")
@@ -234,7 +233,6 @@ def test_former_leader(redis, fcgi_sse, chromium, serve, site):
 
 
 @pytest.mark.soak
-@pytest.mark.seconds(90)
 def test_leader_wakes_and_answers(redis, start_fcgi_sse, chromium, serve, site):
     """A leader that was robbed while it hung answers an old question: a tab that catches up does not believe it."""
     fcgi_sse = start_fcgi_sse(redis, "--heartbeat=1").expect_log(DIED)

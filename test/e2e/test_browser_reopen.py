@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from browser import (both_servers, chromium, module_chromium, send_status, send_stream, serve,  # noqa: F401
+from browser import (both_servers, chromium, send_status, send_stream, serve,  # noqa: F401
                      serve_bare, site, upstream)
 from processes import publish_ids, sse_publish
 
@@ -33,7 +33,7 @@ def test_web_server_away_for_3_s(redis, start_fcgi_sse, chromium, serve, site, r
         ids += publish_ids(redis, "all", str(i))
     tab.wait("Date.now() - gone > 3000")
     run(server, web_server.argv)
-    tab.wait('log.filter(function (e) { return e.type === "open"; }).length === 2', 20)
+    tab.wait('log.filter(function (e) { return e.type === "open"; }).length === 2')
     ids += publish_ids(redis, "all", "20")
     tab.wait('log.filter(function (e) { return e.type === "message"; }).length === 21')
     assert tab.data("message") == list(range(21)) and [int(e["id"]) for e in tab.noted("message")] == ids
@@ -69,12 +69,12 @@ var stream = SSE.connect("/sse/?channels=all", { retry: 100 });
     ids = []
     if first == "after an event":
         ids = at = publish_ids(redis, "all", "0")
-    tab.wait("stream.lastEventId === '%d'" % at[0], 3)
+    tab.wait("stream.lastEventId === '%d'" % at[0])
     kill_all(fcgi_sse)
     tab.wait('log.some(function (e) { return e.type === "error" && e.data.status >= 500; })')
     ids = ids + publish_ids(redis, "--lines", "all", stdin=b"1\n2\n")
     start_fcgi_sse(redis, "--retry=50", socket_path=fcgi_sse.socket_path)
-    tab.wait('log.filter(function (e) { return e.type === "message"; }).length === %d' % len(ids), 20)
+    tab.wait('log.filter(function (e) { return e.type === "message"; }).length === %d' % len(ids))
     assert [int(e["id"]) for e in tab.noted("message")] == ids
     errors = tab.data("error")
     # 0: cut; 200: it was back by the time of the question

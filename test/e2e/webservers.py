@@ -7,7 +7,7 @@ project with their marked values replaced, so that those cannot rot.
 import http.client
 import os
 
-from processes import FCGI_SSE_BIN, TOP, Program, free_port, port_listens
+from processes import DEADLINE_S, FCGI_SSE_BIN, TOP, Program, free_port, port_listens
 
 
 class WebServer(Program):
@@ -194,7 +194,7 @@ class ApacheCgid(WebServer):
 
     def runs_scripts(self):
         """mod_cgid's own process listens later than the server: until then there is 503."""
-        conn = http.client.HTTPConnection(*self.address, timeout=10)
+        conn = http.client.HTTPConnection(*self.address, timeout=DEADLINE_S)
         conn.request("HEAD", self.path + "?channels=all")
         status = conn.getresponse().status
         conn.close()
