@@ -222,7 +222,9 @@ soak:
 demo:
 	@tools/deps demo
 	@$(MAKE) --no-print-directory all
-	@./sse-serve $(DEMO_ARGS)
+	@./sse-serve $(DEMO_ARGS) || { status=$$?; \
+		echo 'make demo DEMO_ARGS=--port=PORT passes options to sse-serve' >&2; \
+		exit $$status; }
 
 lint:
 	@tools/deps lint

@@ -18,6 +18,9 @@ from processes import (FCGI_SSE_BIN, SSE_PUBLISH_BIN, alive, children_of, free_p
                        publish_ids, redis_environment, sse_publish, wait_until)
 
 
+EX_UNAVAILABLE, EX_CANTCREAT = 69, 73
+
+
 class Fcgi:
     """An fcgi-sse that somebody else started."""
 
@@ -188,8 +191,9 @@ def test_live_socket_is_not_stolen(redis, start_fcgi_sse, run, loop):
         before = len(fcgi_sse.children())
         place = "--socket=" + fcgi_sse.address if fcgi_sse.socket_path else "--port=%d" % fcgi_sse.address[1]
         second = run("second", [FCGI_SSE_BIN, place, "--redis=" + redis.url])
-        assert second.wait() != 0
-        assert re.search(r"use|live|listen|already", second.stderr())
+        assert second.wait() == EX_UNAVAILABLE
+        assert re.search(r"another program (answers|listens) there; end it, or choose another --%s$" % (
+            "socket" if fcgi_sse.socket_path else "port"), second.stderr(), re.M)
         publish_ids(redis, "all", "x")
         assert stream.wait_data(1) == ["x"]
         loop.live(fcgi_sse, "all").close()
@@ -201,9 +205,37 @@ def test_a_file_is_not_replaced(folder, run):
     """What is no socket is not overwritten."""
     path = folder.write("precious", "text")
     program = run("fcgi-sse", [FCGI_SSE_BIN, "--socket=" + path])
-    assert program.wait() != 0 and program.stderr()
+    assert program.wait() == EX_CANTCREAT
+    assert program.stderr().endswith("precious is there already and no socket: remove it, or choose another --socket\n")
     with open(path) as f:
         assert f.read() == "text"
+
+
+@pytest.mark.parametrize("place, status, sentence", [
+    ("--socket=/nonexistent/sse.sock", EX_CANTCREAT, "No such file or directory; its folder must be there before"),
+    ("--socket=/proc/sse.sock", EX_CANTCREAT, ""),
+    ("--port=PORT --address=192.0.2.1", EX_UNAVAILABLE,
+     "Cannot assign requested address; choose an --address that is this machine's"),
+])
+def test_where_it_cannot_listen(redis, run, place, status, sentence):
+    """A place where it cannot listen: why, and what to do."""
+    program = run("fcgi-sse", [FCGI_SSE_BIN, "--redis=" + redis.url, *place.replace("PORT", str(free_port())).split()])
+    assert program.wait() == status and program.stderr().endswith(sentence + "\n")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+@pytest.mark.parametrize("place, sentence", [
+    ("--socket=/etc/sse.sock", "Permission denied; choose a --socket in a folder where this user may write"),
+    ("--port=999", "Permission denied; choose a --port from 1024 on: those below are root's"),
+])
+def test_where_a_user_may_not_listen(redis, run, place, sentence):
+    """The same where the right to is missing."""
+    with open("/proc/sys/net/ipv4/ip_unprivileged_port_start", encoding="ascii") as f:
+        if "port" in place and int(f.read()) <= 999:
+            pytest.skip("everybody may listen on port 999 here")
+    program = run("fcgi-sse", [FCGI_SSE_BIN, "--redis=" + redis.url, place], user="nobody", group="nogroup",
+                  extra_groups=[])
+    assert program.wait() in (EX_CANTCREAT, EX_UNAVAILABLE) and program.stderr().endswith(sentence + "\n")
 
 
 # ---- the end

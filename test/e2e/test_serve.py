@@ -367,6 +367,24 @@ def test_port_in_use(serve, redis):
     assert second.said() == "" and first.get("/")[0] == 200
 
 
+def test_address_of_another_machine(serve, redis):
+    """An address that this machine has not: a sentence that names it."""
+    said = serve("--redis=" + redis.url, "--address=192.0.2.1", wait=False).wait_end(EX_UNAVAILABLE)
+    assert said == "sse-serve: 192.0.2.1 is not an address of this machine; choose another with --address=ADDRESS\n"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_port_of_root(folder):
+    """A port that only root may take: a sentence that says which ports are free to all."""
+    with open("/proc/sys/net/ipv4/ip_unprivileged_port_start", encoding="ascii") as f:
+        if int(f.read()) <= 999:
+            pytest.skip("everybody may listen on port 999 here")
+    os.chmod(folder.path, 0o777)
+    said = ends("--port=999", "--redis=unix:///x", env=environment(TMPDIR=folder.path), status=EX_UNAVAILABLE,
+                user="nobody", group="nogroup", extra_groups=[])
+    assert said == "sse-serve: only root may take port 999 of 127.0.0.1; choose one from 1024 on with --port=PORT\n"
+
+
 def test_missing_programs(folder):
     """A program that is missing is named, and nothing is started."""
     programs = path_without(folder, "redis-server", "lighttpd")
