@@ -14,7 +14,7 @@ import processes  # noqa: E402
 import sse  # noqa: E402
 import webservers  # noqa: E402
 # One a session: a test file that imported these would have its own.
-from browser import session_chromium  # noqa: E402,F401
+from browser import one_browser  # noqa: E402,F401
 from django_site import example_database  # noqa: E402,F401
 
 # A shell without job control starts what it puts into the background with SIGINT
@@ -33,9 +33,10 @@ def alarm(request):
         raise TimeoutError("the test took more than %d s" % seconds)
 
     signal.signal(signal.SIGALRM, give_up)
-    signal.alarm(seconds)
+    # and what hangs in its teardown
+    signal.setitimer(signal.ITIMER_REAL, seconds, processes.DEADLINE_S)
     yield
-    signal.alarm(0)
+    signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 @pytest.fixture
