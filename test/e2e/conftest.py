@@ -114,6 +114,11 @@ def web(folder, stack):
     """web(kind, ...) -> a running web server; kinds are in webservers.py."""
     def start(kind, *args, **more):
         server = webservers.KINDS[kind](folder, *args, **more)
-        stack.callback(server.stop)
+
+        def stop():
+            stack.close_streams()  # else it waits for its CGIs
+            server.stop()
+
+        stack.callback(stop)
         return server
     return start

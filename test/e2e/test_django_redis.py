@@ -5,6 +5,7 @@ import concurrent.futures
 import contextlib
 import os
 import re
+import signal
 import subprocess
 import time
 
@@ -312,9 +313,9 @@ def hanging(redis, monkeypatch):
     monkeypatch.setattr(redis_link, "RETRY_S", 600)
     client().connection_pool.reset()
     client().connection_pool.connection_kwargs["socket_timeout"] = 0.3
-    redis.client.execute_command("CLIENT", "PAUSE", "600000", "ALL")
+    redis.program.signal(signal.SIGSTOP)
     yield
-    redis.client.execute_command("CLIENT", "UNPAUSE")
+    redis.program.signal(signal.SIGCONT)
 
 
 def test_redis_hangs(redis, site, caplog, calls, monkeypatch):

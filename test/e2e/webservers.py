@@ -6,8 +6,9 @@ project with their marked values replaced, so that those cannot rot.
 """
 import http.client
 import os
+import signal
 
-from processes import DEADLINE_S, FCGI_SSE_BIN, TOP, Program, free_port, port_listens
+from processes import DEADLINE_S, FCGI_SSE_BIN, TOP, Program, free_port, port_listens, processes_mentioning
 
 
 class WebServer(Program):
@@ -199,6 +200,13 @@ class ApacheCgid(WebServer):
         status = conn.getresponse().status
         conn.close()
         return status != 503
+
+    def stop(self):
+        """Without its CGIs: it would wait for them for seconds."""
+        for pid, command in processes_mentioning(self.folder.path):
+            if command.startswith(self.folder / "cgi-bin/sse"):
+                os.kill(pid, signal.SIGTERM)
+        super().stop()
 
 
 # ---- busybox httpd
