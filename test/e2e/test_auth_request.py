@@ -118,7 +118,7 @@ def check_accel_redirect(redis, server, loop, headers, own):
     assert loop.live(server, headers=headers, query={"last_event_id": 0, "channels": own}).wait_data(1) == ["a"]
 
 
-def test_accel_redirect_from_django(redis, fcgi_sse, folder, stack, loop):
+def test_accel_redirect_from_django(redis, fcgi_sse, folder, stack, example_database, loop):
     """The Django view in that file's comment, as it stands there."""
     pytest.importorskip("django")
     with open(os.path.join(TOP, "contrib/nginx-accel-redirect.conf"), encoding="utf-8") as f:
@@ -126,7 +126,7 @@ def test_accel_redirect_from_django(redis, fcgi_sse, folder, stack, loop):
     folder.write("streams.py", "from django.http import HttpResponse, HttpResponseForbidden\n"
                  "from django.urls import path\nfrom chat.urls import urlpatterns\n\n%s\n"
                  "urlpatterns = [path('my/stream', stream), *urlpatterns]\n" % re.sub("^#\t", "", view, flags=re.M))
-    site = Site(folder, redis, "ROOT_URLCONF = 'streams'\n")
+    site = Site(folder, redis, example_database, "ROOT_URLCONF = 'streams'\n")
     stack.callback(site.stop)
     server = Front(folder, "nginx-accel-redirect.conf", fcgi_sse, site.port, "/my/stream")
     stack.callback(server.stop)
