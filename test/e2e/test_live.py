@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: ISC
 """The live path: what is published arrives, once and in order, in clients
 behind real web servers; and what a stream says while nothing is published."""
+import select
+import socket
+import threading
 import time
 
 import pytest
@@ -232,3 +235,47 @@ def test_a_thousand_leave_nothing_behind(redis, start_fcgi_sse, web, loop):
             stream.close()
     fcgi_sse.wait_responders(0)
     wait_until(lambda: count() == before, what=lambda: "%r, is %r" % (before, count()))
+
+
+class HoldingProxy:
+    """One Redis connection; from the EXEC of a take on, answers wait until they are let go, all in one write."""
+
+    def __init__(self, path, target):
+        self.held, self.is_held, self.target = b"", False, target
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(path)
+        self.listener.listen(1)
+        threading.Thread(target=self._pass, daemon=True).start()
+
+    def _pass(self):
+        self.client, server = self.listener.accept()[0], socket.socket(socket.AF_UNIX)
+        server.connect(self.target)
+        while True:
+            for sock in select.select([self.client, server], [], [])[0]:
+                got = sock.recv(65536)
+                if not got:
+                    return
+                if sock is self.client:
+                    self.is_held = self.is_held or b"EXEC" in got
+                    server.sendall(got)
+                elif self.is_held:
+                    self.held += got
+                else:
+                    self.client.sendall(got)
+
+    def let_go(self):
+        self.is_held, held = False, self.held
+        self.client.sendall(held)
+
+
+def test_a_record_in_the_same_read_as_the_take(redis, start_fcgi_sse, loop, folder):
+    """A record that arrives together with the take's answer is sent at once, and not when something else comes."""
+    proxy = HoldingProxy(folder / "proxy.sock", redis.path)
+    start_fcgi_sse(redis)  # who records is known: one take is enough
+    fcgi_sse = start_fcgi_sse(redis, "--redis=unix://" + folder / "proxy.sock", "--record=none", "--heartbeat=600")
+    stream = loop.open(fcgi_sse, "all")
+    wait_until(lambda: b"subscribe" in proxy.held)
+    publish_ids(redis, "all", "x")
+    wait_until(lambda: b"data: x" in proxy.held)
+    proxy.let_go()
+    assert stream.wait_open().wait_data(1) == ["x"]
