@@ -39,6 +39,10 @@ PYTHON ?= /usr/bin/python3
 PYTEST_ARGS ?=
 FUZZ_SECONDS ?= 20
 E2E ?= test/e2e
+# End-to-end tests at a time: one more than there are processors, for most of a
+# test is waiting; each has a browser, so not too many.
+E2E_JOBS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); \
+	echo $$((n < 7 ? n + 1 : 8)))
 DEMO_ARGS ?=
 
 # SAN=1 builds with sanitizers in a folder of its own, beside the other flavour;
@@ -150,12 +154,13 @@ $(BUILD)/%_test: $(BUILD)/%_test.o $(BUILD)/modules.a
 check-unit: $(UNIT_TESTS:%.c=$(BUILD)/%)
 	@tools/run-unit-tests $^
 
-# Two files at a time: most tests wait, and those of a file share a browser.
+# exec: a SIGTERM to make reaches the tests, which end as at Ctrl-C.
 check-e2e: all
 	@FCGI_SSE_BIN='$(abspath $(OUT)fcgi-sse)' \
 	SSE_PUBLISH_BIN='$(abspath $(OUT)sse-publish)' \
 	$(if $(filter 1,$(SAN)),$(SAN_ENV)) \
-	$(PYTHON) -m pytest -rs -n 2 --dist loadfile -m "$$TEST_MARK" \
+	exec tools/leave-nothing $(PYTHON) -m pytest -rs -n $(E2E_JOBS) --dist load \
+		--durations=10 --durations-min=1 -m "$$TEST_MARK" \
 		$(PYTEST_ARGS) $(E2E)
 SAN_ENV := \
 	ASAN_OPTIONS="$${ASAN_OPTIONS:-detect_stack_use_after_return=1}" \
@@ -184,7 +189,9 @@ soak:
 demo:
 	@tools/deps demo
 	@$(MAKE) --no-print-directory all
-	@./sse-serve $(DEMO_ARGS)
+	@./sse-serve $(DEMO_ARGS) || { status=$$?; \
+		echo 'make demo DEMO_ARGS=--port=PORT passes options to sse-serve' >&2; \
+		exit $$status; }
 
 lint:
 	@tools/deps lint

@@ -106,6 +106,38 @@ is_alive(const struct sockaddr_un *sun)
 	return alive;
 }
 
+/* errno says why; what can be done about it is said with it. */
+static int
+fail_to_make(const struct failure *f, const char *path)
+{
+	const char *help = errno == ENOENT ? "; its folder must be there before"
+			   : errno == EACCES || errno == EROFS
+			       ? "; choose a --socket in a folder where this "
+				 "user may write"
+			       : "";
+
+	return fail(f, EX_CANTCREAT, "cannot make the socket %s: %s%s", path,
+	    strerror(errno), help);
+}
+
+/* errno says why no socket listens there. */
+static int
+fail_to_listen(
+    const struct failure *f, const struct config *cfg, const char *port)
+{
+	const char *help = "";
+
+	if (errno == EADDRINUSE)
+		help = ": another program listens there; end it, or choose "
+		       "another --port";
+	else if (errno == EACCES)
+		help = "; choose a --port from 1024 on: those below are root's";
+	else if (errno == EADDRNOTAVAIL)
+		help = "; choose an --address that is this machine's";
+	return fail(f, EX_UNAVAILABLE, "cannot listen on %s port %s: %s%s",
+	    cfg->address, port, strerror(errno), help);
+}
+
 /* "user", "user:group" or ":group", by name */
 static int
 set_owner(const char *path, const char *owner, const struct failure *f)
@@ -154,7 +186,9 @@ open_unix(const struct config *cfg, const struct failure *f)
 	if (lstat(path, &st) == 0) {
 		if (!S_ISSOCK(st.st_mode))
 			return fail(f, EX_CANTCREAT,
-			    "%s is there already and no socket", path);
+			    "%s is there already and no socket: remove it, or "
+			    "choose another --socket",
+			    path);
 		if (is_alive(&sun))
 			return fail(f, EX_UNAVAILABLE,
 			    "%s is in use: another program answers there; end "
@@ -168,8 +202,7 @@ open_unix(const struct config *cfg, const struct failure *f)
 		    f, EX_OSERR, "cannot make a socket: %s", strerror(errno));
 	unlink(sun.sun_path);
 	if (bind(fd, (struct sockaddr *)&sun, sizeof(sun)) == -1) {
-		fail(f, EX_CANTCREAT, "cannot make the socket %s: %s", path,
-		    strerror(errno));
+		fail_to_make(f, path);
 		close(fd);
 		return -1;
 	}
@@ -179,8 +212,7 @@ open_unix(const struct config *cfg, const struct failure *f)
 	if (chmod(sun.sun_path, (mode_t)cfg->socket_mode) == -1 ||
 	    listen(fd, SOCKET_BACKLOG) == -1 ||
 	    rename(sun.sun_path, path) == -1) {
-		fail(f, EX_CANTCREAT, "cannot make the socket %s: %s", path,
-		    strerror(errno));
+		fail_to_make(f, path);
 		goto out;
 	}
 	return fd;
@@ -208,8 +240,7 @@ open_tcp(const struct config *cfg, const struct failure *f)
 	    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == -1 ||
 	    bind(fd, list->ai_addr, list->ai_addrlen) == -1 ||
 	    listen(fd, SOCKET_BACKLOG) == -1) {
-		fail(f, EX_UNAVAILABLE, "cannot listen on %s port %s: %s",
-		    cfg->address, port, strerror(errno));
+		fail_to_listen(f, cfg, port);
 		if (fd != -1)
 			close(fd);
 		fd = -1;

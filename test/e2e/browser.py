@@ -14,7 +14,7 @@ import urllib.parse
 
 import pytest
 
-from processes import TOP, free_port
+from processes import DEADLINE_S, TOP, children_of, free_port
 from webservers import STATIC, WebServer, fcgi_address
 
 PAGES = os.path.join(TOP, "test", "e2e", "pages")
@@ -44,29 +44,39 @@ class Chromium:
     def __init__(self):
         from selenium import webdriver
         from selenium.webdriver.chrome.service import Service
+        from selenium.webdriver.remote.remote_connection import RemoteConnection
         self.profile = tempfile.mkdtemp(prefix="sse-chromium-")
         options = webdriver.ChromeOptions()
         options.binary_location = CHROMIUM
         for flag in FLAGS + ["--user-data-dir=" + self.profile, "--window-size=1100,800"]:
             options.add_argument(flag)
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+        RemoteConnection.set_timeout(4 * DEADLINE_S)  # a browser that hangs is a failure
         self.service = Service(CHROMEDRIVER, log_path=os.devnull)
         self.driver = webdriver.Chrome(service=self.service, options=options)
-        self.driver.set_script_timeout(30)
-        self.driver.set_page_load_timeout(30)
+        self.driver.set_script_timeout(2 * DEADLINE_S)
+        self.driver.set_page_load_timeout(2 * DEADLINE_S)
         self.home = self.driver.current_window_handle
         self.expected_console = []
 
     def quit(self):
-        pid = self.service.process.pid
         try:
             self.driver.quit()
         finally:
+            self.kill()
+
+    def kill(self):
+        """End it and its driver, also where both hang."""
+        process = self.service.process
+        pids = [process.pid] if process.poll() is None else []
+        for pid in pids:
+            pids += children_of(pid)
+        for pid in pids:
             try:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 pass
-            shutil.rmtree(self.profile, ignore_errors=True)
+        shutil.rmtree(self.profile, ignore_errors=True)
 
     def open(self, url):
         """A new tab that has loaded this page."""
@@ -106,7 +116,7 @@ class Tab:
     def run(self, statements):
         self.focus().driver.execute_script(statements)
 
-    def wait(self, expression, seconds=10, show="window.log"):
+    def wait(self, expression, seconds=DEADLINE_S, show="window.log"):
         """Wait until the expression is true; return its value."""
         deadline = time.monotonic() + seconds
         while True:
@@ -118,7 +128,7 @@ class Tab:
                     seconds, expression, show, json.dumps(self.js(show), indent=1)[-3000:]))
             time.sleep(0.02)
 
-    def wait_log(self, count, seconds=10):
+    def wait_log(self, count, seconds=DEADLINE_S):
         """Wait until the page has noted so many events; return all."""
         self.wait("window.log.length >= %d" % count, seconds)
         return self.log()
@@ -144,23 +154,39 @@ class Tab:
         return path
 
 
-@pytest.fixture(scope="module")
-def module_chromium():
-    if not CHROMIUM or not CHROMEDRIVER:
-        pytest.skip("Chromium and its driver are not here")
-    browser = Chromium()
-    yield browser
-    browser.quit()
+@pytest.fixture(scope="session")
+def one_browser():
+    """[the browser of this worker], or [] until a test needs it."""
+    found = []
+    yield found
+    for browser in found:
+        browser.quit()
 
 
 @pytest.fixture
-def chromium(module_chromium, stack):
-    """The browser of the module, with no tab of another test."""
-    module_chromium.expected_console = []
-    module_chromium.uncaught()
-    stack.callback(module_chromium.close_tabs)  # before the servers end
-    yield module_chromium
-    uncaught = module_chromium.uncaught()
+def chromium(one_browser, stack):
+    """A browser with no tab, cookie or cached file of another test (whose port may be this one's)."""
+    if not CHROMIUM or not CHROMEDRIVER:
+        pytest.skip("Chromium and its driver are not here")
+    if not one_browser:
+        one_browser.append(Chromium())
+    [browser] = one_browser
+
+    def close_tabs():
+        try:
+            browser.close_tabs()
+        except BaseException:  # it hangs: the next test has another one
+            one_browser.clear()
+            browser.kill()
+            raise
+
+    browser.expected_console = []
+    browser.uncaught()
+    for what in ("Cookies", "Cache"):
+        browser.driver.execute_cdp_cmd("Network.clearBrowser" + what, {})
+    stack.callback(close_tabs)  # before the servers end
+    yield browser
+    uncaught = browser.uncaught()
     assert not uncaught, "the pages' scripts failed: %s" % uncaught
 
 

@@ -59,15 +59,15 @@ class Tabs:
         def look():
             leaders = [tab for tab in self.tabs if tab.js("leads()")]
             return leaders[0] if len(leaders) == 1 else None
-        return wait_until(look, 10, "one tab to lead")
+        return wait_until(look, what="one tab to lead")
 
     def close(self, tab):
         self.tabs.remove(tab)
         tab.close()
 
-    def wait_messages(self, count, seconds=20):
+    def wait_messages(self, count):
         for tab in self.tabs:
-            tab.wait('log.filter(function (e) { return e.type === "message"; }).length >= %d' % count, seconds)
+            tab.wait('log.filter(function (e) { return e.type === "message"; }).length >= %d' % count)
 
     def check(self, ids):
         for tab in self.tabs:

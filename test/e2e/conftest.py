@@ -13,6 +13,9 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import processes  # noqa: E402
 import sse  # noqa: E402
 import webservers  # noqa: E402
+# One a session: a test file that imported these would have its own.
+from browser import one_browser  # noqa: E402,F401
+from django_site import example_database  # noqa: E402,F401
 
 # A shell without job control starts what it puts into the background with SIGINT
 # ignored, and all that is started from there inherits it: then no Ctrl-C of a
@@ -24,15 +27,16 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 def alarm(request):
     """No test hangs: SIGALRM ends it."""
     mark = request.node.get_closest_marker("seconds")
-    seconds = mark.args[0] if mark else 60
+    seconds = mark.args[0] if mark else 180
 
     def give_up(*_):
         raise TimeoutError("the test took more than %d s" % seconds)
 
     signal.signal(signal.SIGALRM, give_up)
-    signal.alarm(seconds)
+    # and what hangs in its teardown
+    signal.setitimer(signal.ITIMER_REAL, seconds, processes.DEADLINE_S)
     yield
-    signal.alarm(0)
+    signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 @pytest.fixture
@@ -110,6 +114,11 @@ def web(folder, stack):
     """web(kind, ...) -> a running web server; kinds are in webservers.py."""
     def start(kind, *args, **more):
         server = webservers.KINDS[kind](folder, *args, **more)
-        stack.callback(server.stop)
+
+        def stop():
+            stack.close_streams()  # else it waits for its CGIs
+            server.stop()
+
+        stack.callback(stop)
         return server
     return start

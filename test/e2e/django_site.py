@@ -13,7 +13,7 @@ import uuid
 
 import pytest
 
-from processes import FCGI_SSE_BIN, SSE_PUBLISH_BIN, TOP, Program, free_port, port_listens, wait_until
+from processes import DEADLINE_S, FCGI_SSE_BIN, SSE_PUBLISH_BIN, TOP, Program, free_port, port_listens, wait_until
 from webservers import WebServer, example, fcgi_address
 
 PACKAGE = os.path.join(TOP, "contrib", "django")
@@ -76,7 +76,7 @@ def django(redis):
         records.link.retry_at = 0
         get_user_model().objects.all().delete()
         redis.client.flushall()
-        wait_until(lambda: not records.link.payer, 10, "the thread to end that pays")
+        wait_until(lambda: not records.link.payer, what="the thread to end that pays")
 
 
 def new_user(name=None, **more):
@@ -114,7 +114,7 @@ class Site(Program):
                     "PYTHONUNBUFFERED": "1"}
         super().__init__(folder, "runserver", self.command("runserver", "--noreload", "127.0.0.1:%d" % self.port),
                          env=self.env, check_stderr=False)
-        self.ready(lambda: port_listens(self.port), 20)
+        self.ready(lambda: port_listens(self.port))
 
     @staticmethod
     def command(*argv):
@@ -122,7 +122,7 @@ class Site(Program):
 
     def manage(self, code):
         """Python in the site's settings."""
-        done = subprocess.run(self.command("shell", "-c", code), env={**os.environ, **self.env}, timeout=30,
+        done = subprocess.run(self.command("shell", "-c", code), env={**os.environ, **self.env}, timeout=60,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         assert done.returncode == 0, done.stderr.decode()
         return done.stdout.decode()
@@ -168,7 +168,7 @@ class Served(Program):
         super().__init__(folder, "runsseserver", site.command(
             "runsseserver", "--port=%d" % self.port, "--proxy=http://127.0.0.1:%d" % site.port, "--debug"),
             check_stderr=False, env={**site.env, **more, "FCGI_SSE_BIN": FCGI_SSE_BIN, "SSE_PUBLISH_BIN": SSE_PUBLISH_BIN}, start_new_session=True)
-        self.ready(lambda: b"Ctrl-C" in self.stdout(), 20)
+        self.ready(lambda: b"Ctrl-C" in self.stdout())
 
     def asked(self):
         return asked(self.stderr())
@@ -202,7 +202,7 @@ class Browser:
         if form is not None:
             body = urllib.parse.urlencode(dict(form, csrfmiddlewaretoken=self.cookies.get("csrftoken", "")))
             headers["Content-Type"] = "application/x-www-form-urlencoded"
-        connection = http.client.HTTPConnection(*self.front.address, timeout=20)
+        connection = http.client.HTTPConnection(*self.front.address, timeout=DEADLINE_S)
         connection.request("GET" if form is None else "POST", path, body, headers)
         answer = connection.getresponse()
         answer.text = answer.read().decode()
@@ -228,8 +228,12 @@ class Browser:
     def logout(self):
         return self.request("/logout/", {})
 
+    def post(self, text, to=""):
+        """Write to somebody, or to all."""
+        assert self.request("/post/", {"text": text, "to": to, "fetch": 1}).status == 204
+
     def live(self, **more):
-        return self.loop.live(self.front, headers=self.header, seconds=15, **more)
+        return self.loop.live(self.front, headers=self.header, **more)
 
     def try_stream(self, **more):
         return self.loop.fetch(self.front, headers=self.header, **more)
@@ -252,4 +256,4 @@ def records(redis):
 
 
 def wait_records(redis, wanted):
-    return wait_until(lambda: records(redis) == wanted or None, 10, lambda: "%r, there is %r" % (wanted, records(redis)))
+    return wait_until(lambda: records(redis) == wanted or None, what=lambda: "%r, there is %r" % (wanted, records(redis)))

@@ -8,6 +8,8 @@ import socket
 import struct
 from collections import namedtuple
 
+from processes import DEADLINE_S
+
 BEGIN_REQUEST, ABORT_REQUEST, END_REQUEST, PARAMS, STDIN, STDOUT, STDERR = range(1, 8)
 GET_VALUES, GET_VALUES_RESULT = 9, 10
 RESPONDER, AUTHORIZER = 1, 2
@@ -57,10 +59,10 @@ class Connection:
     def __init__(self, address):
         if isinstance(address, str):
             self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            self.sock.settimeout(10)
+            self.sock.settimeout(DEADLINE_S)
             self.sock.connect(address)
         else:
-            self.sock = socket.create_connection(address, timeout=10)
+            self.sock = socket.create_connection(address, timeout=DEADLINE_S)
 
     def send(self, *parts):
         self.sock.sendall(b"".join(parts))

@@ -15,6 +15,7 @@ import urllib.parse
 from collections import namedtuple
 
 import fcgi
+from processes import DEADLINE_S
 
 # A dispatched event.  `id` is the id field of its own block (None without
 # one), `last_id` what a browser would send as Last-Event-ID from then on.
@@ -329,11 +330,11 @@ class Stream:
             self.loop.forget(self)
             self.sock.close()
 
-    def wait_for(self, condition, seconds=10, what=None):
+    def wait_for(self, condition, seconds=DEADLINE_S, what=None):
         self.loop.wait_for(lambda: condition(self), seconds, what or self.describe)
         return self
 
-    def wait_open(self, seconds=10):
+    def wait_open(self, seconds=DEADLINE_S):
         """Wait for FLOOR: the stream has taken, nothing can pass it by now."""
         return self.wait_for(lambda s: s.floor is not None or s.ended, seconds).check_open()
 
@@ -342,12 +343,12 @@ class Stream:
         assert self.floor is not None, self.describe()
         return self
 
-    def wait_data(self, count, seconds=10):
+    def wait_data(self, count, seconds=DEADLINE_S):
         """Wait until `count` events of publishers are there; return their data."""
         self.wait_for(lambda s: len(s.all_events) >= count and len(s.events) >= count, seconds)
         return self.data
 
-    def wait_end(self, seconds=10):
+    def wait_end(self, seconds=DEADLINE_S):
         return self.wait_for(lambda s: s.ended, seconds)
 
     def describe(self):
@@ -397,7 +398,7 @@ class Loop:
             if key.fileobj.ended is None:
                 key.fileobj.on_readable()
 
-    def wait_for(self, condition, seconds=10, what="a condition"):
+    def wait_for(self, condition, seconds=DEADLINE_S, what="a condition"):
         """Read streams until condition() is true; fail at the deadline."""
         deadline = time.monotonic() + seconds
         while not condition():
@@ -430,7 +431,7 @@ class Loop:
             conn.request(cgi_variables(method, query, send, params), body=body)
             return self.add(Stream(self, conn.sock, FcgiDecoder(), where.name))
         assert params is None
-        sock = socket.create_connection(where.address, timeout=10)
+        sock = socket.create_connection(where.address, timeout=DEADLINE_S)
         target = (path or where.path) + ("?" + query if query else "")
         lines = ["%s %s HTTP/1.1" % (method, target), "Host: %s:%d" % where.address]
         lines += ["%s: %s" % item for item in send.items()]
@@ -440,11 +441,11 @@ class Loop:
         decoder = HttpDecoder()
         return self.add(Stream(self, sock, decoder, where.name))
 
-    def live(self, where, channels=None, seconds=10, **more):
+    def live(self, where, channels=None, seconds=DEADLINE_S, **more):
         """Open a stream and wait until nothing published can pass it by."""
         return self.open(where, channels, **more).wait_open(seconds)
 
-    def fetch(self, where, channels=None, seconds=10, **more):
+    def fetch(self, where, channels=None, seconds=DEADLINE_S, **more):
         """One request to its end."""
         return self.open(where, channels, **more).wait_for(
             lambda s: s.ended or s.status in (204, 304), seconds)

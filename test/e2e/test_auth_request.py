@@ -8,7 +8,7 @@ import urllib.parse
 import pytest
 
 from browser import upstream  # noqa: F401
-from django_site import Browser, Site, example_database  # noqa: F401
+from django_site import Browser, Site  # noqa: F401
 from processes import TOP, free_port, publish_ids
 from webservers import WebServer, example, fcgi_address
 

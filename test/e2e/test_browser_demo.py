@@ -7,7 +7,7 @@ import urllib.parse
 
 import pytest
 
-from browser import (STATIC, VENDOR, both_servers, chromium, module_chromium, need_npm, serve,  # noqa: F401
+from browser import (STATIC, VENDOR, both_servers, chromium, need_npm, serve,  # noqa: F401
                      serve_bare, site, upstream)
 from processes import FCGI_SSE_BIN, SSE_PUBLISH_BIN, TOP, free_port, publish_ids, sse_publish
 

@@ -5,7 +5,7 @@ import urllib.parse
 
 import pytest
 
-from browser import both_servers, chromium, module_chromium, serve, site  # noqa: F401
+from browser import both_servers, chromium, serve, site  # noqa: F401
 from processes import clock, publish_ids, sse_publish
 
 pytestmark = pytest.mark.chromium

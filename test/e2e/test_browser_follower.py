@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from browser import by_hand, chromium, module_chromium, upstream  # noqa: F401
+from browser import by_hand, chromium, upstream  # noqa: F401
 
 pytestmark = pytest.mark.chromium
 

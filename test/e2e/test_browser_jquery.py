@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from browser import VENDOR, by_hand, chromium, module_chromium, need_npm, upstream  # noqa: F401
+from browser import VENDOR, by_hand, chromium, need_npm, upstream  # noqa: F401
 
 pytestmark = pytest.mark.chromium
 

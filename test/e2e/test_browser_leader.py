@@ -9,15 +9,14 @@ import time
 
 import pytest
 
-from browser import both_servers, chromium, module_chromium, serve, site  # noqa: F401
+from browser import both_servers, chromium, serve, site, upstream  # noqa: F401
 from browser_tabs import DIED, HEAD, TYPES, Tabs
-from processes import SSE_PUBLISH_BIN, publish_ids, redis_environment
+from processes import DEADLINE_S, SSE_PUBLISH_BIN, publish_ids, redis_environment
 
 pytestmark = pytest.mark.chromium
 
 
 @both_servers
-@pytest.mark.seconds(90)
 def test_leader_closed_in_a_burst(redis, start_fcgi_sse, chromium, serve, site, server):
     """The leader's tab is closed in the middle of 1,000 events, and the next one too: each tab has each once."""
     fcgi_sse = start_fcgi_sse(redis, "--history-count=100000").expect_log(DIED)
@@ -67,7 +66,7 @@ def test_close_hands_over(redis, fcgi_sse, chromium, serve, site, first):
     if first == "after an event":
         ids = publish_ids(redis, "all", "1")
     for tab in tabs.tabs:
-        tab.wait("document.body.sseStream.lastEventId", 3)
+        tab.wait("document.body.sseStream.lastEventId")
     for statement in ("document.body.sseStream.close();", "location = 'about:blank';"):
         leader = tabs.leader()
         tabs.tabs.remove(leader)
@@ -88,12 +87,12 @@ def test_leader_that_is_dead(redis, fcgi_sse, chromium, serve, site):
     tab.run("navigator.locks.query().then(function (q) { window.lock = q.held[0].name; });")
     lock = tab.wait("window.lock")
     chromium.expected_console = ["steal"]
-    dead = chromium.open(origin + "/static/pages/tornado.html")
+    dead = chromium.open(origin + site.page("bare.html", "<body></body>"))
     dead.run("navigator.locks.request(%s, {steal: true}, function () { return new Promise(function () {}); });"
              % json.dumps(lock))
     tab.wait("!leads()")
     ids += publish_ids(redis, "all", "2")
-    tabs.wait_messages(2, 15)
+    tabs.wait_messages(2)
     assert tab.js("leads()")
     tabs.open()
     ids += publish_ids(redis, "all", "3")
@@ -147,7 +146,35 @@ def test_robbed_while_it_slept(redis, fcgi_sse, chromium, serve, site):
 HANG = "setTimeout(function () { var began = Date.now(); while (Date.now() - began < %d); }, 50);"
 
 
-def test_leader_hangs(redis, start_fcgi_sse, chromium, serve, site):
+class Hang:
+    """A page that waits for the test's server runs no script meanwhile."""
+
+    def __init__(self, upstream):
+        self.url = "http://127.0.0.1:%d/hang" % upstream.port
+        self.begun, self.over = threading.Event(), threading.Event()
+        upstream.answers["/hang"] = self._answer
+
+    def _answer(self, handler):
+        self.begun.set()
+        self.over.wait(2 * DEADLINE_S)
+        handler.send_response(200)
+        handler.send_header("Access-Control-Allow-Origin", "*")
+        handler.send_header("Content-Length", "0")
+        handler.end_headers()
+
+    def begin(self, tab, other):
+        """Another tab says when: the driver would wait for an answer of this one."""
+        tab.run("""new BroadcastChannel("hang").onmessage = function () {
+            var request = new XMLHttpRequest();
+
+            request.open("GET", %s, false);
+            request.send();
+        };""" % json.dumps(self.url))
+        other.run('new BroadcastChannel("hang").postMessage({});')
+        assert self.begun.wait(DEADLINE_S)
+
+
+def test_leader_hangs(redis, start_fcgi_sse, chromium, serve, site, upstream):
     """A leader that hangs is replaced, also where events come so often that there are no heartbeats.  When it wakes,
     the trouble of its stream is nobody else's."""
     fcgi_sse = start_fcgi_sse(redis, "--heartbeat=1", "--retry=50").expect_log(DIED)
@@ -164,16 +191,16 @@ def test_leader_hangs(redis, start_fcgi_sse, chromium, serve, site):
     leader, other = tabs.open(), tabs.open()
     tabs.wait_messages(3)
     assert leader.js("leads()")
-    leader.run(HANG % 11000)
-    other.focus()
-    time.sleep(0.5)
+    hang = Hang(upstream)
+    hang.begin(leader, other)
     fcgi_sse.kill_responders()  # a sleeping tab's connection is cut
-    other.wait("leads()", 10)
+    other.wait("leads()")
     other.run("""window.states = {};
     document.body.addEventListener("sse:message", function () {
         states[document.body.sseStream.state] = true;
     });""")
-    leader.wait("true", 15)  # it has woken up
+    hang.over.set()
+    leader.js("1")  # it has woken up
     over.set()
     thread.join()
     [last] = publish_ids(redis, "all", "y")
@@ -214,7 +241,7 @@ def test_former_leader(redis, fcgi_sse, chromium, serve, site):
     tabs.open(2)
     [id_] = publish_ids(redis, "all", "1")
     tabs.wait_messages(1)
-    former = chromium.open(origin + "/static/pages/tornado.html")
+    former = chromium.open(origin + site.page("bare.html", "<body></body>"))
     former.run("""navigator.locks.query().then(function (q) {
         var channel = new BroadcastChannel(q.held[0].name);
 
@@ -234,7 +261,6 @@ def test_former_leader(redis, fcgi_sse, chromium, serve, site):
 
 
 @pytest.mark.soak
-@pytest.mark.seconds(90)
 def test_leader_wakes_and_answers(redis, start_fcgi_sse, chromium, serve, site):
     """A leader that was robbed while it hung answers an old question: a tab that catches up does not believe it."""
     fcgi_sse = start_fcgi_sse(redis, "--heartbeat=1").expect_log(DIED)

@@ -2,7 +2,7 @@
 """static/sse.js: how a page may include it and call it.  Streams are the test's own (pages/clock.js)."""
 import pytest
 
-from browser import by_hand, chromium, module_chromium, send_text, upstream  # noqa: F401
+from browser import by_hand, chromium, send_text, upstream  # noqa: F401
 
 pytestmark = pytest.mark.chromium
 

@@ -6,7 +6,7 @@ import signal
 import pytest
 
 import test_session
-from browser import both_servers, chromium, module_chromium, serve, site  # noqa: F401
+from browser import both_servers, chromium, serve, site  # noqa: F401
 from browser_tabs import HEAD, TYPES, Tabs
 from processes import publish_ids, sse_publish
 

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from browser import (NODE_MODULES, VENDOR, both_servers, chromium, gzipped_size, module_chromium,  # noqa: F401
+from browser import (NODE_MODULES, VENDOR, both_servers, chromium, gzipped_size,  # noqa: F401
                      need_npm, serve, site)
 from processes import TOP, clock, publish_ids, sse_publish
 from webservers import STATIC

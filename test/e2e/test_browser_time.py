@@ -2,7 +2,7 @@
 """static/sse.js: for how long it waits.  Time, chance and streams are the test's own (pages/clock.js)."""
 import pytest
 
-from browser import by_hand, chromium, module_chromium, upstream  # noqa: F401
+from browser import by_hand, chromium, upstream  # noqa: F401
 from processes import wait_until
 
 pytestmark = pytest.mark.chromium
@@ -163,7 +163,7 @@ def test_closed_in_line(by_hand):
     tab = by_hand(SHARED + "var leader = share();")
     tab.wait("sources.length", show="sources.length")
     tab.run("for (var i = 0; i < 50; i++) share().close(); window.follower = share();")
-    wait_until(lambda: locks(tab) == [1, 1], 5, lambda: locks(tab))
+    wait_until(lambda: locks(tab) == [1, 1], what=lambda: locks(tab))
     tab.run("leader.close(); pass(0);")
     tab.wait("sources.length === 2", show="sources.length")
 
@@ -177,7 +177,7 @@ share({ events: ["price"] });
 share({ events: "price, alert" });
 share({ events: ["alert", "price"] });
 share({ credentials: true });""")
-    wait_until(lambda: locks(tab) == [4, 2], 5, lambda: locks(tab))
+    wait_until(lambda: locks(tab) == [4, 2], what=lambda: locks(tab))
     assert tab.js("sources.length") == 4
 
 
@@ -211,4 +211,4 @@ def test_lock_after_an_end(by_hand):
     tab.run("say('open'); say('stream-end', '{}'); pass(999);")
     assert tab.js("stream.state") == "closed" and locks(tab) == [1, 0]
     tab.run("pass(1);")
-    wait_until(lambda: locks(tab) == [0, 0], 5, lambda: locks(tab))
+    wait_until(lambda: locks(tab) == [0, 0], what=lambda: locks(tab))

@@ -176,10 +176,10 @@ def test_one_mebibyte(redis, fcgi_sse, web, loop, where):
     start = stream.last_id
     sse_publish(redis, "all", stdin=one_line)
     redis.publish("all", one_line)
-    stream.wait_data(2, 20)
+    stream.wait_data(2)
     assert [d == one_line.decode() for d in stream.data] == [True, True]
     again = loop.live(place, "all", last_event_id=start)
-    again.wait_data(2, 20)
+    again.wait_data(2)
     assert bytes(stream.raw).endswith(b"\n\n") and again.data == stream.data
 
 
@@ -227,12 +227,12 @@ def test_npm_parser_reads_the_same(redis, fcgi_sse, web, loop, where):
     big = b"z\r\n" * (MIB // 3)
     redis.publish("all", big)
     # between the two ways of publishing there is no order
-    stream.wait_data(len(published) + len(PAIRS) + 1, 20)
+    stream.wait_data(len(published) + len(PAIRS) + 1)
     for text in ARGUMENTS.values():
         publish_ids(redis, "--event=n", "all", text)
     want = [("message", as_parsed(t)) for t in published] + [w for _, w in PAIRS]
     want += [("message", as_parsed(big))] + [("n", as_parsed(t)) for t in ARGUMENTS.values()]
-    stream.wait_data(len(want), 20)
+    stream.wait_data(len(want))
     parsed = node_parse(bytes(stream.raw))
     assert [(t, d) for t, d, _ in parsed] == want
     assert [i for _, _, i in parsed] == [e.id for e in stream.events]

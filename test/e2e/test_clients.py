@@ -33,7 +33,7 @@ class NodeClient:
         return [e["data"] for e in self.events()]
 
     def wait(self, condition, what):
-        wait_until(condition, 20, lambda: "%s; the client said %r" % (what, self.said()[-20:]))
+        wait_until(condition, what=lambda: "%s; the client said %r" % (what, self.said()[-20:]))
 
 
 @pytest.fixture(params=["eventsource", "eventsource-client"])
@@ -95,7 +95,7 @@ def test_redis_away_and_back(redis, start_fcgi_sse, web, run):
     assert not any(line.get("code") for line in client.said()), "not given up"
     redis.start()
     # retry: said 5 to 15 seconds
-    wait_until(lambda: redis.channel_subscribers("sse:event:a") == 1, 20)
+    wait_until(lambda: redis.channel_subscribers("sse:event:a") == 1)
     publish_ids(redis, "a", "x")
     client.wait(lambda: client.data() == ["x"], "the event")
 

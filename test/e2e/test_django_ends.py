@@ -189,7 +189,7 @@ def test_logout_while_redis_is_full(redis, site):
     finally:
         redis.client.config_set("maxmemory", "0")
     assert not redis.client.exists(key)
-    wait_until(heard.get_message, 5, "the word of it")
+    wait_until(heard.get_message, what="the word of it")
 
 
 @pytest.mark.parametrize("engine", ["db", "signed_cookies"])

@@ -30,7 +30,7 @@ def test_prefix(redis, site, start_fcgi_sse, loop):
     assert send_event("message", "mine", user.username) == current_id()
     assert stream.wait_data(1) == ["mine"]
     do("logout")
-    stream.wait_end(5)
+    stream.wait_end()
     assert stream.all_events[-1].type == "stream-end" and loop.fetch(fcgi_sse, **where).status == 403
     assert {key.split(b":")[0] for key in redis.client.keys("*")} == {b"shop"}
 

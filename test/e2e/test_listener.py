@@ -19,6 +19,9 @@ from processes import (FCGI_SSE_BIN, SSE_PUBLISH_BIN, alive, children_of, free_p
                        publish_ids, redis_environment, sse_publish, wait_until)
 
 
+EX_UNAVAILABLE, EX_CANTCREAT = 69, 73
+
+
 class Fcgi:
     """An fcgi-sse that somebody else started."""
 
@@ -88,7 +91,7 @@ def test_spawn_fcgi(redis, run, folder, loop):
 def test_spawn_fcgi_in_the_background(redis, folder, loop):
     """spawn-fcgi as a daemon starter: environment, descriptors 1 and 2 at /dev/null."""
     path, pidfile = folder / "spawned.sock", folder / "pid"
-    subprocess.run(["spawn-fcgi", "-s", path, "-P", pidfile, "--", FCGI_SSE_BIN], check=True, timeout=20,
+    subprocess.run(["spawn-fcgi", "-s", path, "-P", pidfile, "--", FCGI_SSE_BIN], check=True, timeout=60,
                    stdout=subprocess.DEVNULL, env=dict(os.environ, FCGI_SSE_DRAIN="1", SSE_E2E_FOLDER=folder.path,
                                                        **redis_environment(redis)))
     with open(pidfile) as f:
@@ -97,7 +100,7 @@ def test_spawn_fcgi_in_the_background(redis, folder, loop):
         check_serves(redis, loop, Fcgi(path))
     finally:
         os.kill(pid, signal.SIGTERM)
-    wait_until(lambda: not alive(pid), 10, "the end")
+    wait_until(lambda: not alive(pid), what="the end")
 
 
 def test_listen_fds(redis, folder, start_fcgi_sse, loop):
@@ -144,14 +147,14 @@ def test_help_and_version(folder):
     """--help names every option; --version prints a version; both to stdout, status 0."""
     for binary in (FCGI_SSE_BIN, SSE_PUBLISH_BIN):
         for option in ("--help", "--version"):
-            done = subprocess.run([binary, option], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=10)
+            done = subprocess.run([binary, option], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
             assert done.returncode == 0 and done.stderr == b"" and done.stdout.strip()
-    text = subprocess.run([FCGI_SSE_BIN, "--help"], stdout=subprocess.PIPE, timeout=10).stdout.decode()
+    text = subprocess.run([FCGI_SSE_BIN, "--help"], stdout=subprocess.PIPE, timeout=60).stdout.decode()
     for option in ("socket socket-mode socket-owner address port user redis redis-password-file prefix record "
                    "history-count history-age history-bytes heartbeat retry max-lifetime request-timeout "
                    "write-timeout drain max-streams max-channels event-bytes debug log version help").split():
         assert re.search(r"--%s\b" % option, text), option
-    assert re.search(rb"\d", subprocess.run([FCGI_SSE_BIN, "--version"], stdout=subprocess.PIPE, timeout=10).stdout)
+    assert re.search(rb"\d", subprocess.run([FCGI_SSE_BIN, "--version"], stdout=subprocess.PIPE, timeout=60).stdout)
 
 
 def test_environment_and_command_line(redis, start_fcgi_sse, loop):
@@ -189,8 +192,9 @@ def test_live_socket_is_not_stolen(redis, start_fcgi_sse, run, loop):
         before = len(fcgi_sse.children())
         place = "--socket=" + fcgi_sse.address if fcgi_sse.socket_path else "--port=%d" % fcgi_sse.address[1]
         second = run("second", [FCGI_SSE_BIN, place, "--redis=" + redis.url])
-        assert second.wait() != 0
-        assert re.search(r"use|live|listen|already", second.stderr())
+        assert second.wait() == EX_UNAVAILABLE
+        assert re.search(r"another program (answers|listens) there; end it, or choose another --%s$" % (
+            "socket" if fcgi_sse.socket_path else "port"), second.stderr(), re.M)
         publish_ids(redis, "all", "x")
         assert stream.wait_data(1) == ["x"]
         loop.live(fcgi_sse, "all").close()
@@ -202,9 +206,37 @@ def test_a_file_is_not_replaced(folder, run):
     """What is no socket is not overwritten."""
     path = folder.write("precious", "text")
     program = run("fcgi-sse", [FCGI_SSE_BIN, "--socket=" + path])
-    assert program.wait() != 0 and program.stderr()
+    assert program.wait() == EX_CANTCREAT
+    assert program.stderr().endswith("precious is there already and no socket: remove it, or choose another --socket\n")
     with open(path) as f:
         assert f.read() == "text"
+
+
+@pytest.mark.parametrize("place, status, sentence", [
+    ("--socket=/nonexistent/sse.sock", EX_CANTCREAT, "No such file or directory; its folder must be there before"),
+    ("--socket=/proc/sse.sock", EX_CANTCREAT, ""),
+    ("--port=PORT --address=192.0.2.1", EX_UNAVAILABLE,
+     "Cannot assign requested address; choose an --address that is this machine's"),
+])
+def test_where_it_cannot_listen(redis, run, place, status, sentence):
+    """A place where it cannot listen: why, and what to do."""
+    program = run("fcgi-sse", [FCGI_SSE_BIN, "--redis=" + redis.url, *place.replace("PORT", str(free_port())).split()])
+    assert program.wait() == status and program.stderr().endswith(sentence + "\n")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+@pytest.mark.parametrize("place, sentence", [
+    ("--socket=/etc/sse.sock", "Permission denied; choose a --socket in a folder where this user may write"),
+    ("--port=999", "Permission denied; choose a --port from 1024 on: those below are root's"),
+])
+def test_where_a_user_may_not_listen(redis, run, place, sentence):
+    """The same where the right to is missing."""
+    with open("/proc/sys/net/ipv4/ip_unprivileged_port_start", encoding="ascii") as f:
+        if "port" in place and int(f.read()) <= 999:
+            pytest.skip("everybody may listen on port 999 here")
+    program = run("fcgi-sse", [FCGI_SSE_BIN, "--redis=" + redis.url, place], user="nobody", group="nogroup",
+                  extra_groups=[])
+    assert program.wait() in (EX_CANTCREAT, EX_UNAVAILABLE) and program.stderr().endswith(sentence + "\n")
 
 
 # ---- the end
@@ -221,20 +253,20 @@ def test_sigterm_drains(redis, start_fcgi_sse, web, loop):
     fcgi_sse.signal(signal.SIGTERM)
     ends = []
     for stream in streams:
-        stream.wait_for(lambda s: s.ended, 6)
+        stream.wait_for(lambda s: s.ended)
     for stream in streams:
         assert stream.ended == "clean" and not stream.resets
         ends.append(stream.retry_ms)
     assert len(set(ends)) > 5 and all(retry > 0 for retry in ends), ends
-    assert fcgi_sse.wait(5) == 0
-    wait_until(lambda: not [p for p in pids if alive(p)], 2, "all processes to end")
+    assert fcgi_sse.wait() == 0
+    wait_until(lambda: not [p for p in pids if alive(p)], what="all processes to end")
 
 
 def test_sigterm_without_streams_is_quick(redis, start_fcgi_sse):
     """With no stream SIGTERM needs no drain."""
     fcgi_sse = start_fcgi_sse(redis, "--drain=60")
     fcgi_sse.signal(signal.SIGTERM)
-    assert fcgi_sse.wait(5) == 0
+    assert fcgi_sse.wait() == 0
 
 
 def test_sigterm_spreads_the_ends(redis, start_fcgi_sse, loop):
@@ -251,9 +283,9 @@ def test_sigterm_spreads_the_ends(redis, start_fcgi_sse, loop):
                 ended_at.setdefault(i, time.monotonic() - began)
         return len(ended_at) == len(streams)
 
-    loop.wait_for(note, 8)
+    loop.wait_for(note)
     assert max(ended_at.values()) - min(ended_at.values()) > 0.5
-    assert fcgi_sse.wait(5) == 0
+    assert fcgi_sse.wait() == 0
 
 
 def test_recorder_ends_last(redis, start_fcgi_sse, loop):
@@ -261,11 +293,11 @@ def test_recorder_ends_last(redis, start_fcgi_sse, loop):
     fcgi_sse = start_fcgi_sse(redis, "--drain=3")
     streams = [loop.live(fcgi_sse, "all") for _ in range(10)]
     fcgi_sse.signal(signal.SIGTERM)
-    loop.wait_for(lambda: any(s.ended for s in streams), 5)
+    loop.wait_for(lambda: any(s.ended for s in streams))
     if not all(s.ended for s in streams):
         redis.publish("all", "late")
-        wait_until(lambda: history(redis, "all"), 1)
-    loop.wait_for(lambda: all(s.ended for s in streams), 8)
+        wait_until(lambda: history(redis, "all"))
+    loop.wait_for(lambda: all(s.ended for s in streams))
 
 
 def test_sighup_keeps_streams_and_recorder(redis, start_fcgi_sse, web, loop):
@@ -305,7 +337,7 @@ def test_sighup_counts_the_old_streams(redis, start_fcgi_sse, loop):
     streams[0].close()
     fcgi_sse.wait_responders(1)
     # the parent hears of the end a moment later
-    wait_until(lambda: loop.open(fcgi_sse, "all").wait_for(lambda s: s.floor or s.ended).floor, 5, "a free slot")
+    wait_until(lambda: loop.open(fcgi_sse, "all").wait_for(lambda s: s.floor or s.ended).floor, what="a free slot")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
@@ -347,7 +379,7 @@ def test_sighup_as_another_user(redis, start_fcgi_sse, folder, loop):
     fcgi_sse = start_fcgi_sse(redis, "--user=nobody", "--log=" + log)
     stream = loop.live(fcgi_sse, "all")
     fcgi_sse.signal(signal.SIGHUP)
-    wait_until(lambda: open(log).read().count("listening") == 2, 5, "the new image")
+    wait_until(lambda: open(log).read().count("listening") == 2, what="the new image")
     publish_ids(redis, "all", "x")
     assert stream.wait_data(1) == ["x"]
     check_serves(redis, loop, fcgi_sse)
@@ -365,7 +397,7 @@ def test_sighup_to_a_replaced_binary(redis, start_fcgi_sse, folder, loop):
     os.rename(path + ".new", path)
     inode = os.stat(path).st_ino
     fcgi_sse.signal(signal.SIGHUP)
-    wait_until(lambda: os.stat("/proc/%d/exe" % fcgi_sse.pid).st_ino == inode, 5, "the new image")
+    wait_until(lambda: os.stat("/proc/%d/exe" % fcgi_sse.pid).st_ino == inode, what="the new image")
     publish_ids(redis, "all", "x")
     assert stream.wait_data(1) == ["x"]
     check_serves(redis, loop, fcgi_sse)
@@ -482,5 +514,5 @@ def test_no_process_is_left(redis, start_fcgi_sse, loop, folder):
     fcgi_sse = start_fcgi_sse(redis)
     loop.live(fcgi_sse, "all")
     fcgi_sse.stop()
-    wait_until(lambda: not [p for p, cmd in processes_mentioning(folder.path) if "fcgi-sse" in cmd], 3)
+    wait_until(lambda: not [p for p, cmd in processes_mentioning(folder.path) if "fcgi-sse" in cmd])
     assert not children_of(fcgi_sse.pid)

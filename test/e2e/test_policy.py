@@ -184,7 +184,7 @@ def test_empty_or_twice(fcgi_sse, loop, name):
                    [(name, good), (name, "")]):
         lines = len(fcgi_sse.stderr().splitlines())
         check_refused(loop.fetch(fcgi_sse, "all", params=params), 403)
-        fcgi_sse.ready(lambda n=lines: len(fcgi_sse.stderr().splitlines()) > n, 2)
+        fcgi_sse.ready(lambda n=lines: len(fcgi_sse.stderr().splitlines()) > n)
         new = fcgi_sse.stderr().splitlines()[lines:]
         assert len(new) == 1 and name in new[0], new
 
@@ -218,10 +218,10 @@ def test_head(fcgi_sse, loop, web, server):
     where = fcgi_sse if server == "direct" else web(server, fcgi_sse)
     answer = loop.open(where, "all", method="HEAD").wait_for(lambda s: s.status)
     assert answer.status == 200 and answer.is_event_stream()
-    fcgi_sse.wait_responders(0)
+    loop.wait_for(lambda: not fcgi_sse.responders())
     assert not answer.raw
     assert loop.open(where, query="channels=a*b", method="HEAD").wait_for(lambda s: s.status).status in (400, 403)
-    fcgi_sse.wait_responders(0)
+    loop.wait_for(lambda: not fcgi_sse.responders())
 
 
 def test_head_is_refused(fcgi_sse, loop):

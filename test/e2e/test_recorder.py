@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from processes import (alive, clock, history, publish_ids, wait_until)
+from processes import (DEADLINE_S, alive, clock, history, publish_ids, wait_until)
 
 
 def recorded(redis, channel):
@@ -40,7 +40,7 @@ class Load:
             self.publish(batch)
             self.loop.step(0.005)
 
-    def run_until(self, condition, seconds=20, batch=20):
+    def run_until(self, condition, seconds=DEADLINE_S, batch=20):
         deadline = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < deadline
@@ -138,9 +138,9 @@ def test_the_lease_ends_with_the_parent(redis, start_fcgi_sse, loop):
     two = start_fcgi_sse(redis)
     stream = loop.live(two, "all")
     one.stop()
-    wait_until(lambda: redis.client.exists("sse:recorder"), 10, "the take-over")
+    wait_until(lambda: redis.client.exists("sse:recorder"), what="the take-over")
     redis.publish("all", "x")
-    wait_until(lambda: recorded(redis, "all") == ["x"], 10)
+    wait_until(lambda: recorded(redis, "all") == ["x"])
     assert stream.wait_data(1) == ["x"]
     loop.stays(lambda: stream.data == ["x"], 0.3)
 
@@ -150,10 +150,9 @@ def test_recorder_ends_when_its_parent_is_killed(redis, start_fcgi_sse):
     fcgi_sse = start_fcgi_sse(redis)
     recorder = fcgi_sse.recorder_pid
     fcgi_sse.kill()
-    wait_until(lambda: not alive(recorder), 5, "the recorder to end")
+    wait_until(lambda: not alive(recorder), what="the recorder to end")
 
 
-@pytest.mark.seconds(90)
 def test_killed_under_load(redis, start_fcgi_sse, loop, record_property):
     """SIGKILLed under load, the parent starts another: none twice; how many were missed is a figure."""
     fcgi_sse = start_fcgi_sse(redis, *BIG)
@@ -169,7 +168,7 @@ def test_killed_under_load(redis, start_fcgi_sse, loop, record_property):
         load.run_for(0.3)
         [fcgi_sse.recorder_pid] = set(fcgi_sse.children()) - before  # one new recorder
     redis.publish("all", "999999")
-    wait_until(lambda: "999999" in recorded(redis, "all"), 10)
+    wait_until(lambda: "999999" in recorded(redis, "all"))
     kept = each_once(recorded(redis, "all"))
     assert kept == sorted(kept)
     stream.wait_for(lambda s: s.data and s.data[-1] == "999999")
@@ -189,15 +188,14 @@ def test_subscription_cut(redis, start_fcgi_sse, loop):
     for _ in range(3):
         redis.client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
         old = clock(redis)
-        load.run_until(lambda n=old: clock(redis) > n, 5)
+        load.run_until(lambda n=old: clock(redis) > n)
         load.run_for(0.2)
     kept = each_once(recorded(redis, "all"))
     assert kept == sorted(kept)
 
 
-@pytest.mark.seconds(90)
 def test_paused_while_another_takes_over(redis, start_fcgi_sse, loop):
-    """SIGSTOPped for 5 s under load, another takes over, SIGCONT: none twice."""
+    """SIGSTOPped under load until another takes over, SIGCONT: none twice."""
     one = start_fcgi_sse(redis, *BIG)
     two = start_fcgi_sse(redis, *BIG)
     for fcgi_sse in (one, two):
@@ -207,15 +205,16 @@ def test_paused_while_another_takes_over(redis, start_fcgi_sse, loop):
     load.run_for(0.5)
     token = redis.client.hget("sse:recorder", "token")
     os.kill(one.recorder_pid, signal.SIGSTOP)
-    load.run_for(5)
-    wait_until(lambda: redis.client.hget("sse:recorder", "token") not in (None, token), 5, "the take-over")
+    load.run_until(lambda: redis.client.hget("sse:recorder", "token") not in (None, token))
+    load.run_for(0.5)
     os.kill(one.recorder_pid, signal.SIGCONT)
-    load.run_for(2)
+    load.run_until(lambda: re.search("another recorder has taken over", one.stderr()))
+    load.run_for(0.5)
     redis.publish("all", "999999")
-    wait_until(lambda: "999999" in recorded(redis, "all"), 10)
+    wait_until(lambda: "999999" in recorded(redis, "all"))
     kept = each_once(recorded(redis, "all"))
     for stream in streams:
-        stream.wait_for(lambda s: s.data and s.data[-1] == "999999", 20)
+        stream.wait_for(lambda s: s.data and s.data[-1] == "999999")
         assert set(kept) <= set(each_once(stream.data))
     print("%d of %d were not recorded" % (load.count + 1 - len(kept), load.count + 1))
 
@@ -225,7 +224,6 @@ def publishing_connections(redis):
     return [c for c in redis.clients("normal") if c["cmd"].startswith("eval")]
 
 
-@pytest.mark.seconds(90)
 def test_publishing_connection_cut(redis, start_fcgi_sse, loop):
     """The publishing connection is cut with replies outstanding, again and again: none lost, none twice."""
     fcgi_sse = start_fcgi_sse(redis, *BIG)
@@ -234,8 +232,9 @@ def test_publishing_connection_cut(redis, start_fcgi_sse, loop):
     load.publish(1)
     wait_until(lambda: recorded(redis, "all"))
     kills = 0
-    deadline = time.monotonic() + 5
-    while time.monotonic() < deadline:
+    deadline = time.monotonic() + DEADLINE_S
+    while kills < 8:
+        assert time.monotonic() < deadline
         pipe = redis.client.pipeline(transaction=False)
         for i in range(load.count, load.count + 200):
             pipe.publish("all", "%d" % i)
@@ -246,13 +245,10 @@ def test_publishing_connection_cut(redis, start_fcgi_sse, loop):
             kills += 1
         pipe.execute(raise_on_error=False)
         time.sleep(0.02)
-    assert kills >= 3
-    wait_until(lambda: redis.client.llen("sse:history:all") >= load.count, 20,
-               lambda: "%d of %d" % (redis.client.llen("sse:history:all"), load.count))
+    wait_until(lambda: redis.client.llen("sse:history:all") >= load.count, what=lambda: "%d of %d" % (redis.client.llen("sse:history:all"), load.count))
     assert each_once(recorded(redis, "all")) == list(range(load.count))
 
 
-@pytest.mark.seconds(90)
 def test_publishing_connection_cut_as_the_reply_comes(redis, start_fcgi_sse, loop):
     """Redis pauses, the messages wait, the connection is cut: none lost, none twice."""
     fcgi_sse = start_fcgi_sse(redis, *BIG)
@@ -265,11 +261,10 @@ def test_publishing_connection_cut_as_the_reply_comes(redis, start_fcgi_sse, loo
         for connection in publishing_connections(redis):
             redis.client.execute_command("CLIENT", "KILL", "ID", connection["id"])
         load.publish(100)
-    wait_until(lambda: redis.client.llen("sse:history:all") >= load.count, 20)
+    wait_until(lambda: redis.client.llen("sse:history:all") >= load.count)
     assert each_once(recorded(redis, "all")) == list(range(load.count))
 
 
-@pytest.mark.seconds(90)
 def test_flushall_under_it(redis, start_fcgi_sse, loop):
     """FLUSHALL under the recorder and an open stream: it goes on, nothing comes twice."""
     fcgi_sse = start_fcgi_sse(redis, "--heartbeat=1", *BIG)
@@ -282,14 +277,13 @@ def test_flushall_under_it(redis, start_fcgi_sse, loop):
     load.run_for(1)
     load.run_until(lambda: redis.client.exists("sse:recorder"))
     redis.publish("all", "999999")
-    wait_until(lambda: "999999" in recorded(redis, "all"), 10)
+    wait_until(lambda: "999999" in recorded(redis, "all"))
     kept = each_once(recorded(redis, "all"))
     stream.wait_for(lambda s: s.data and s.data[-1] == "999999")
     assert set(kept) <= set(each_once(stream.data))
     assert {r["reason"] for r in stream.resets} <= {"flushed"} and stream.resets
 
 
-@pytest.mark.seconds(60)
 @pytest.mark.parametrize("first", ["none", "dead"])
 def test_live_mode_before_the_first_recorder(redis, start_fcgi_sse, loop, first):
     """A stream opened in live mode, then a recorder starts under load: each event once."""
@@ -299,9 +293,10 @@ def test_live_mode_before_the_first_recorder(redis, start_fcgi_sse, loop, first)
     load.run_for(0.5)
     two = start_fcgi_sse(redis, *BIG)
     streams += [loop.live(two, "all")]
-    load.run_for(1.5)
+    load.run_until(lambda: recorded(redis, "all"))
+    load.run_for(0.5)
     load.publish(1)
-    wait_until(lambda: recorded(redis, "all")[-1:] == ["%d" % (load.count - 1)], 10)
+    wait_until(lambda: recorded(redis, "all")[-1:] == ["%d" % (load.count - 1)])
     for stream in streams[:4]:
         stream.wait_for(lambda s: len(s.data) >= load.count)
         assert each_once(stream.data) == list(range(load.count))
@@ -311,7 +306,7 @@ def test_live_mode_before_the_first_recorder(redis, start_fcgi_sse, loop, first)
         assert int(stream.last_id) == clock(redis)
     if first == "dead":  # and back: the recorder goes, streams take again into live mode
         two.stop()
-        wait_until(lambda: not redis.client.exists("sse:recorder"), 10)
+        wait_until(lambda: not redis.client.exists("sse:recorder"))
         before = len(streams[0].data)
         redis.publish("all", "%d" % load.count)
         load.count += 1
@@ -357,7 +352,7 @@ def test_out_of_memory(start_redis, start_fcgi_sse, loop):
         redis.publish("all", text)
     loop.stays(lambda: not recorded(redis, "all"), 0.3)
     redis.client.config_set("maxmemory", "0")
-    wait_until(lambda: recorded(redis, "all") == ["one", "two", "three"], 10)
+    wait_until(lambda: recorded(redis, "all") == ["one", "two", "three"])
     stream.wait_for(lambda s: len(s.data) >= 4)
     assert sorted(stream.data) == sorted(["before", "one", "two", "three"])
     fcgi_sse.wait_log(r"info: Redis records again")
@@ -390,7 +385,7 @@ def test_equal_messages_when_a_recorder_starts(redis, start_fcgi_sse, loop):
         redis.publish("all", "tick")
     stream.wait_data(10)
     start_fcgi_sse(redis).expect_log(r"record")
-    loop.wait_for(lambda: redis.client.hget("sse:recorder", "token"), 5)
+    loop.wait_for(lambda: redis.client.hget("sse:recorder", "token"))
     for _ in range(10):
         redis.publish("all", "tick")
     stream.wait_data(20)
@@ -435,17 +430,16 @@ class HalfDeafProxy:
                     return
 
 
-@pytest.mark.seconds(40)
 def test_a_subscription_that_died_without_a_word(redis, start_fcgi_sse, folder, loop):
     """A recorder whose subscription is silently dead ends, and another takes its place."""
     proxy = HalfDeafProxy(folder / "proxy.sock", redis.path)
     fcgi_sse = start_fcgi_sse(redis, "--redis=unix://" + proxy.path).expect_log(r"record", r"subscription")
-    loop.wait_for(lambda: redis.client.hget("sse:recorder", "token"), 5)
+    loop.wait_for(lambda: redis.client.hget("sse:recorder", "token"))
     token = redis.client.hget("sse:recorder", "token")
     proxy.mute = True
-    fcgi_sse.wait_log(r"subscription to Redis was lost", 15)
+    fcgi_sse.wait_log(r"subscription to Redis was lost")
     proxy.mute = False
-    loop.wait_for(lambda: redis.client.hget("sse:recorder", "token") not in (None, token), 10)
+    loop.wait_for(lambda: redis.client.hget("sse:recorder", "token") not in (None, token))
     stream = loop.live(fcgi_sse, "all")
     redis.publish("all", "x")
     assert stream.wait_data(1) == ["x"] and stream.events[0].id

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from processes import (SSE_PUBLISH_BIN, alive, free_port, history, publish_ids, redis_environment,
+from processes import (DEADLINE_S, SSE_PUBLISH_BIN, alive, free_port, history, publish_ids, redis_environment,
                        sse_publish, wait_until)
 
 REDIS_GONE = r"[Rr]edis|recorder|connect"
@@ -20,7 +20,7 @@ def fcgi_sse(redis, start_fcgi_sse):
 
 def publish_when_there(redis, channel, text):
     """A publisher that tries until Redis takes it; returns the id."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + DEADLINE_S
     while True:
         done = sse_publish(redis, channel, text, check=False)
         if done.returncode == 0:
@@ -50,7 +50,6 @@ def test_away_at_connect(folder, start_fcgi_sse, loop, place, web):
             assert answer.text.strip()
 
 
-@pytest.mark.seconds(90)
 @pytest.mark.parametrize("server", ["direct", "nginx-example"])
 def test_restart_with_its_data(start_redis, start_fcgi_sse, loop, web, server):
     """Redis killed and restarted with its data while streaming: streams stay open, nothing is lost."""
@@ -66,13 +65,12 @@ def test_restart_with_its_data(start_redis, start_fcgi_sse, loop, web, server):
         for channel in "ab":
             sent.append(publish_when_there(redis, channel, "%s%d back" % (channel, round_)))
     for stream in streams:
-        stream.wait_for(lambda s: len(s.events) >= len(sent), 20)
+        stream.wait_for(lambda s: len(s.events) >= len(sent))
         assert [int(e.id) for e in stream.events] == sent
         assert stream.ended is None and not stream.resets
     assert [r[0] for c in "ab" for r in history(redis, c)] == sent[0::2] + sent[1::2]
 
 
-@pytest.mark.seconds(90)
 def test_killed_under_load(start_redis, start_fcgi_sse, run, folder, loop):
     """Redis is SIGKILLed under load with appendfsync always: what it kept is delivered, once, in order."""
     redis = start_redis(appendonly=True)
@@ -84,20 +82,19 @@ def test_killed_under_load(start_redis, start_fcgi_sse, run, folder, loop):
             publisher = run("sse-publish", [SSE_PUBLISH_BIN, "--lines", "a"], stdin=f,
                             env=redis_environment(redis))
         seen = len(streams[0].events)
-        loop.wait_for(lambda: len(streams[0].events) > seen + 200 or not publisher.running(), 20)
+        loop.wait_for(lambda: len(streams[0].events) > seen + 200 or not publisher.running())
         redis.restart()
         publisher.wait()
     last = publish_when_there(redis, "a", "last")
     kept = [r[0] for r in history(redis, "a")]
     for stream in streams:
-        stream.wait_for(lambda s: s.last_id == str(last), 20)
+        stream.wait_for(lambda s: s.last_id == str(last))
         ids = [int(e.id) for e in stream.events]
         assert ids == sorted(set(ids)) and set(kept) <= set(ids)
         assert stream.ended is None
     assert kept[-1] == last
 
 
-@pytest.mark.seconds(60)
 def test_restarted_empty(redis, fcgi_sse, loop):
     """Redis restarted empty: the stream stays open, says flushed, and goes on."""
     stream = loop.live(fcgi_sse, "a,b")
@@ -106,7 +103,7 @@ def test_restarted_empty(redis, fcgi_sse, loop):
     old = stream.last_id
     redis.restart(empty=True)
     publish_when_there(redis, "a", "two")
-    stream.wait_for(lambda s: "two" in s.data, 20)
+    stream.wait_for(lambda s: "two" in s.data)
     assert stream.data == ["one", "two"]
     assert [r["reason"] for r in stream.resets] == ["flushed"]
     assert int(stream.last_id) > int(old), "ids keep growing"
@@ -116,7 +113,6 @@ def test_restarted_empty(redis, fcgi_sse, loop):
     assert late.wait_data(2) == ["two", "three"] and late.resets[0]["reason"] == "flushed"
 
 
-@pytest.mark.seconds(90)
 @pytest.mark.parametrize("types", [["pubsub"], ["normal"], ["pubsub", "normal"]])
 def test_connections_cut(redis, start_fcgi_sse, run, folder, loop, types):
     """CLIENT KILL under load: streams stay open, recorded events arrive once and in order."""
@@ -138,22 +134,23 @@ def test_connections_cut(redis, start_fcgi_sse, run, folder, loop, types):
     if types == ["pubsub"]:
         assert want == 5 and len(kept) == 5 * 2000 + 1
     for stream in streams:
-        stream.wait_for(lambda s: s.last_id == str(kept[-1]), 30)
+        stream.wait_for(lambda s: s.last_id == str(kept[-1]))
         assert [int(e.id) for e in stream.events] == kept
         assert stream.ended is None and not stream.resets
 
 
-@pytest.mark.seconds(90)
 def test_redis_hangs(redis, fcgi_sse, loop):
     """Redis hangs (SIGSTOP) and comes back: the stream stays open and loses nothing."""
     stream = loop.live(fcgi_sse, "a")
     publish_ids(redis, "a", "one")
     stream.wait_data(1)
     redis.program.signal(signal.SIGSTOP)
-    loop.stays(lambda: stream.ended is None, 4)
+    before = len(stream.comments)
+    stream.wait_for(lambda s: s.ended or len(s.comments) > before)
+    assert stream.ended is None
     redis.program.signal(signal.SIGCONT)
     publish_when_there(redis, "a", "two")
-    assert stream.wait_data(2, 20)[:2] == ["one", "two"]
+    assert stream.wait_data(2)[:2] == ["one", "two"]
     loop.stays(lambda: stream.data == ["one", "two"], 0.5)
     assert stream.ended is None and not stream.resets
 
@@ -167,9 +164,9 @@ def test_redis_cuts_a_slow_subscriber(redis, fcgi_sse, loop):
     ids = []
     for _ in range(50):
         ids += publish_ids(redis, "a", stdin=b"x" * 200000)
-    wait_until(lambda: redis.channel_subscribers("sse:event:a") == 0, 10, "Redis to cut it")
+    wait_until(lambda: redis.channel_subscribers("sse:event:a") == 0, what="Redis to cut it")
     loop.resume_reading(stream)
-    stream.wait_for(lambda s: len(s.events) >= len(ids), 20)
+    stream.wait_for(lambda s: len(s.events) >= len(ids))
     assert [int(e.id) for e in stream.events] == ids and not stream.resets and not stream.ended
 
 
@@ -178,20 +175,21 @@ def test_heartbeats_go_on_without_redis(redis, fcgi_sse, loop):
     stream = loop.live(fcgi_sse, "a")
     redis.program.kill()
     before = len(stream.comments)
-    stream.wait_for(lambda s: len(s.comments) >= before + 3, 15)
+    stream.wait_for(lambda s: len(s.comments) >= before + 3)
     assert stream.ended is None
     redis.start()
     publish_when_there(redis, "a", "back")
-    stream.wait_for(lambda s: s.data == ["back"], 20)
+    stream.wait_for(lambda s: s.data == ["back"])
 
 
-def test_client_that_left_is_noticed_without_redis(redis, fcgi_sse, loop):
-    """A client that leaves while Redis is away is noticed at once."""
+def test_client_that_left_is_noticed_without_redis(redis, start_fcgi_sse, loop):
+    """A client that leaves while Redis is away is noticed while nothing is written."""
+    fcgi_sse = start_fcgi_sse(redis, "--heartbeat=600").expect_log(REDIS_GONE)
     stream = loop.live(fcgi_sse, "a")
     [responder] = fcgi_sse.responders()
     redis.program.kill()
     stream.close()
-    wait_until(lambda: not alive(responder), 3, "the responder to end")
+    wait_until(lambda: not alive(responder), what="the responder to end")
 
 
 def test_no_password_in_the_log(start_redis, start_fcgi_sse, loop):

@@ -16,7 +16,7 @@ import threading
 import pytest
 
 import webservers
-from processes import (FCGI_SSE_BIN, SSE_PUBLISH_BIN, TOP, free_port, port_listens, processes_mentioning,
+from processes import (DEADLINE_S, FCGI_SSE_BIN, SSE_PUBLISH_BIN, TOP, free_port, port_listens, processes_mentioning,
                        publish_ids, wait_until)
 
 SSE_SERVE = os.path.join(TOP, "sse-serve")
@@ -45,7 +45,7 @@ class Served:
             self.wait_ready()
 
     def wait_ready(self):
-        self.program.ready(lambda: "Ctrl-C" in self.said(), 20)
+        self.program.ready(lambda: "Ctrl-C" in self.said())
         return self
 
     url = webservers.WebServer.url
@@ -61,7 +61,7 @@ class Served:
     def paste(self, word):
         """Run a printed command as another terminal would."""
         env = {k: v for k, v in os.environ.items() if not k.startswith(("FCGI_SSE_", "SSE_"))}
-        subprocess.run(["sh", "-euc", self.printed(word)], cwd="/", env=env, check=True, timeout=10,
+        subprocess.run(["sh", "-euc", self.printed(word)], cwd="/", env=env, check=True, timeout=DEADLINE_S,
                        stdout=subprocess.DEVNULL)
 
     def place(self, name):
@@ -69,7 +69,7 @@ class Served:
         return os.path.join(self.tmp, *os.listdir(self.tmp)[:1], name)
 
     def wait_place(self, name):
-        wait_until(lambda: os.path.exists(self.place(name)) or not self.program.running(), 10, name)
+        wait_until(lambda: os.path.exists(self.place(name)) or not self.program.running(), what=name)
 
     def pid(self, part):
         if part == "keeper":
@@ -81,19 +81,19 @@ class Served:
     def is_gone(self):
         return not processes_mentioning(self.tmp) and not os.listdir(self.tmp)
 
-    def wait_gone(self, seconds=3):
-        wait_until(self.is_gone, seconds, lambda: "left behind: %r %r\n%s" % (
+    def wait_gone(self):
+        wait_until(self.is_gone, what=lambda: "left behind: %r %r\n%s" % (
             processes_mentioning(self.tmp), os.listdir(self.tmp), self.program.stderr()))
 
-    def wait_end(self, status, seconds=10):
-        assert self.program.wait(seconds) == status, self.program.stderr()
+    def wait_end(self, status):
+        assert self.program.wait() == status, self.program.stderr()
         assert not os.listdir(self.tmp), "the folder goes before sse-serve does"
         self.wait_gone()
         return self.program.stderr()
 
     def get(self, path, headers=()):
         """(status, headers, body) of a request that is sent as it stands here."""
-        connection = http.client.HTTPConnection(*self.address, timeout=10)
+        connection = http.client.HTTPConnection(*self.address, timeout=DEADLINE_S)
         connection.putrequest("GET", path, skip_host="Host" in dict(headers))
         for item in dict(headers).items():
             connection.putheader(*item)
@@ -117,7 +117,7 @@ def serve(run, folder, stack):
 
 def ends(*options, argv=(SSE_SERVE,), env=None, status=EX_USAGE, **more):
     """Run sse-serve to its end; what it said on stderr."""
-    done = subprocess.run([*argv, *options], env=env or environment(), timeout=15, stdin=subprocess.DEVNULL,
+    done = subprocess.run([*argv, *options], env=env or environment(), timeout=DEADLINE_S, stdin=subprocess.DEVNULL,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, **more)
     assert (done.returncode, done.stdout) == (status, b""), done
     return done.stderr.decode()
@@ -143,7 +143,7 @@ def test_with_its_own_redis(serve, loop, number):
     served.paste("or")
     assert stream.wait_data(2) == [FOO, '{"type": "foo"}']
     os.killpg(served.program.pid, number)  # as a terminal does
-    stream.wait_end(5)
+    stream.wait_end()
     assert "so everything is stopped" not in served.wait_end(0)
     assert not port_listens(served.port)
 
@@ -154,9 +154,9 @@ def test_with_a_named_redis(redis, serve, loop, given):
     url = redis.url + "?db=2"
     prefix = {"FCGI_SSE_PREFIX": "it's:"}
     served = serve("--redis", url, **prefix) if given == "option" else serve(FCGI_SSE_REDIS=url, **prefix)
-    stream = loop.live(served, "all", seconds=20)
+    stream = loop.live(served, "all")
     redis.publish("all", "plain")
-    subprocess.run([SSE_PUBLISH_BIN, "--redis=" + url, "--prefix=it's:", "all", "recorded"], check=True, timeout=10,
+    subprocess.run([SSE_PUBLISH_BIN, "--redis=" + url, "--prefix=it's:", "all", "recorded"], check=True, timeout=DEADLINE_S,
                    stdout=subprocess.DEVNULL)
     assert sorted(stream.wait_data(2)) == ["plain", "recorded"]
     served.paste("publish")
@@ -352,7 +352,7 @@ def test_usage(options, sentence):
 def test_help_and_version():
     """--help names each option; --version is that of fcgi-sse."""
     def out(*argv):
-        return subprocess.run(argv, env=environment(), check=True, timeout=10, stdout=subprocess.PIPE).stdout.decode()
+        return subprocess.run(argv, env=environment(), check=True, timeout=DEADLINE_S, stdout=subprocess.PIPE).stdout.decode()
     for option in ["address=", "port=", "redis=", "root=", "proxy=", "session-cookie=", "debug", "version", "help"]:
         assert re.search(r"^  --%s" % option, out(SSE_SERVE, "--help"), re.M)
     assert out(SSE_SERVE, "--version") == out(FCGI_SSE_BIN, "--version").replace("fcgi-sse", "sse-serve")
@@ -365,6 +365,24 @@ def test_port_in_use(serve, redis):
     said = second.wait_end(EX_UNAVAILABLE)
     assert said == "sse-serve: port %d of 127.0.0.1 is in use; choose another with --port=PORT\n" % first.port
     assert second.said() == "" and first.get("/")[0] == 200
+
+
+def test_address_of_another_machine(serve, redis):
+    """An address that this machine has not: a sentence that names it."""
+    said = serve("--redis=" + redis.url, "--address=192.0.2.1", wait=False).wait_end(EX_UNAVAILABLE)
+    assert said == "sse-serve: 192.0.2.1 is not an address of this machine; choose another with --address=ADDRESS\n"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_port_of_root(folder):
+    """A port that only root may take: a sentence that says which ports are free to all."""
+    with open("/proc/sys/net/ipv4/ip_unprivileged_port_start", encoding="ascii") as f:
+        if int(f.read()) <= 999:
+            pytest.skip("everybody may listen on port 999 here")
+    os.chmod(folder.path, 0o777)
+    said = ends("--port=999", "--redis=unix:///x", env=environment(TMPDIR=folder.path), status=EX_UNAVAILABLE,
+                user="nobody", group="nogroup", extra_groups=[])
+    assert said == "sse-serve: only root may take port 999 of 127.0.0.1; choose one from 1024 on with --port=PORT\n"
 
 
 def test_missing_programs(folder):
@@ -452,7 +470,7 @@ def test_part_dies(serve, loop, part):
     served = serve()
     stream = loop.live(served, "all")
     os.kill(served.pid(part), signal.SIGKILL)
-    stream.wait_end(5)
+    stream.wait_end()
     said = served.wait_end(EX_SOFTWARE)
     assert re.search(r"^sse-serve: (the )?%s was killed.*, so everything is stopped$" % part, said, re.M)
 
@@ -481,7 +499,7 @@ def test_killed(serve, whom):
     served = serve()
     (os.kill if whom == "itself" else os.killpg)(served.program.pid, signal.SIGKILL)
     served.program.process.wait()
-    served.wait_gone(10)
+    served.wait_gone()
     assert not port_listens(served.port)
 
 
@@ -555,7 +573,7 @@ def test_proxy(serve, redis, loop, application, host):
     stream = loop.live(served, "all")
     served.paste("publish")
     assert stream.wait_data(1) == [FOO]
-    with socket.create_connection(served.address, timeout=10) as ws:
+    with socket.create_connection(served.address, timeout=DEADLINE_S) as ws:
         ws.sendall(b"GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
         answer = ws.recv(4096)
         assert answer.startswith(b"HTTP/1.1 101 ")

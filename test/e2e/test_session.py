@@ -43,7 +43,7 @@ def fcgi_sse(redis, start_fcgi_sse):
 
 
 def check_ends(stream):
-    stream.wait_end(10)
+    stream.wait_end()
     last = stream.all_events[-1]
     assert (last.type, json.loads(last.data)) == ("stream-end", {"reason": "session"})
 
@@ -273,7 +273,7 @@ def test_deleted_between_reading_and_subscribing(redis, start_fcgi_sse, loop):
         logout(redis)
         publish_ids(redis, "all", "secret")
         for stream in streams:
-            stream.wait_end(10)
+            stream.wait_end()
             assert stream.data == [], stream.describe()
             if stream.status != 403:
                 check_ends(stream)

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from processes import TOP, free_port, port_listens, publish_ids
+from processes import DEADLINE_S, TOP, free_port, port_listens, publish_ids
 
 with open(os.path.join(TOP, "contrib/sessions/README.md"), encoding="utf-8") as f:
     BLOCKS = dict(re.findall(r"<!-- run: (\w+) -->\n```\w+\n(.*?)^```$", f.read(), re.S | re.M))
@@ -72,7 +72,7 @@ def application(folder, run, redis):
 
 
 def get(port, path, cookies):
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=DEADLINE_S)
     connection.request("GET", path, headers={"Cookie": "; ".join("%s=%s" % c for c in cookies.items())})
     answer = connection.getresponse()
     assert answer.status in (200, 302), answer.read()
@@ -105,6 +105,6 @@ def test_login_and_logout(redis, fcgi_sse, web, loop, application, kind):
     assert redis.client.ttl(key) > 600
     before = header()
     get(port, "/logout", cookies)
-    stream.wait_end(5)
+    stream.wait_end()
     assert stream.all_events[-1].type == "stream-end" and loop.fetch(front, headers=before).status == 403
     assert redis.client.keys("sse:session:*") == [] and redis.client.keys("sse:history:sse:*") == []

@@ -6,8 +6,9 @@ project with their marked values replaced, so that those cannot rot.
 """
 import http.client
 import os
+import signal
 
-from processes import FCGI_SSE_BIN, TOP, Program, free_port, port_listens
+from processes import DEADLINE_S, FCGI_SSE_BIN, TOP, Program, free_port, port_listens, processes_mentioning
 
 
 class WebServer(Program):
@@ -194,11 +195,18 @@ class ApacheCgid(WebServer):
 
     def runs_scripts(self):
         """mod_cgid's own process listens later than the server: until then there is 503."""
-        conn = http.client.HTTPConnection(*self.address, timeout=10)
+        conn = http.client.HTTPConnection(*self.address, timeout=DEADLINE_S)
         conn.request("HEAD", self.path + "?channels=all")
         status = conn.getresponse().status
         conn.close()
         return status != 503
+
+    def stop(self):
+        """Without its CGIs: it would wait for them for seconds."""
+        for pid, command in processes_mentioning(self.folder.path):
+            if command.startswith(self.folder / "cgi-bin/sse"):
+                os.kill(pid, signal.SIGTERM)
+        super().stop()
 
 
 # ---- busybox httpd
