@@ -102,16 +102,23 @@ delivery_put_plain(struct delivery *d, const struct sub_message *m)
 	return put_message(d, m->payload, m->payload_len);
 }
 
-enum client_result
-delivery_put_relay(struct delivery *d, const struct sub_message *m)
+static enum client_result
+put_relay(struct delivery *d, size_t channel, const struct relay *r)
 {
-	const bool is_new =
-	    plain_hear_relay(&d->plain, m->channel, m->relay.place);
+	const bool is_new = plain_hear_relay(&d->plain, channel, r);
 
 	/* who hears for himself has passed it on */
-	if (!is_new || d->progress.positions[m->channel].hears_plain)
+	if (!is_new || d->progress.positions[channel].hears_plain)
 		return CLIENT_OK;
-	return outlet_put(d->out, m->relay.frame, m->relay.frame_len);
+	return outlet_put(d->out, r->frame, r->frame_len);
+}
+
+enum client_result
+delivery_put_relay(
+    struct delivery *d, const struct sub_message *m, bool *is_held)
+{
+	*is_held = plain_hold_relay(&d->plain, m->channel, &m->relay);
+	return *is_held ? CLIENT_OK : put_relay(d, m->channel, &m->relay);
 }
 
 enum client_result
@@ -119,13 +126,20 @@ delivery_put_held(struct delivery *d)
 {
 	enum client_result result = CLIENT_OK;
 	const char *payload;
-	size_t at = 0, len;
+	size_t at = 0, len, channel;
+	struct relay relay;
 
 	if (!plain_are_recorded(&d->plain, d->taken.token))
 		while (result == CLIENT_OK &&
 		       plain_next_held(&d->plain, &at, &payload, &len))
 			result = put_message(d, payload, len);
 	plain_drop_held(&d->plain);
+	plain_set_relays(&d->plain, d->taken.has_relays);
+	at = 0;
+	while (result == CLIENT_OK &&
+	       plain_next_relay(&d->plain, &at, &channel, &relay))
+		result = put_relay(d, channel, &relay);
+	plain_drop_relays(&d->plain);
 	return result;
 }
 

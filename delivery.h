@@ -56,12 +56,13 @@ enum client_result delivery_put_record(
 enum client_result delivery_put_plain(
     struct delivery *d, const struct sub_message *m);
 
-/* One from the recorder, which cannot record it yet. */
+/* One from the recorder, which cannot record it yet.  *is_held: if that is
+ * true, which a take is to show. */
 enum client_result delivery_put_relay(
-    struct delivery *d, const struct sub_message *m);
+    struct delivery *d, const struct sub_message *m, bool *is_held);
 
-/* d->taken shows who records: plain messages that were held until that was
- * known are passed on, or come as records. */
+/* d->taken shows who records, and how: what was held until that was known is
+ * passed on, or will come as records. */
 enum client_result delivery_put_held(struct delivery *d);
 
 /*

@@ -190,6 +190,18 @@ hear_record(struct follower *f, size_t channel, const struct record *rec)
 }
 
 static enum client_result
+hear_relay(struct follower *f, const struct sub_message *m)
+{
+	enum client_result result;
+	bool is_held;
+
+	result = delivery_put_relay(&f->delivery, m, &is_held);
+	if (is_held)
+		take_again(f);
+	return result;
+}
+
+static enum client_result
 hear(struct follower *f, enum sub_kind kind, const struct sub_message *m)
 {
 	switch (kind) {
@@ -203,7 +215,7 @@ hear(struct follower *f, enum sub_kind kind, const struct sub_message *m)
 	case SUB_RELAY:
 		return f->is_muted || !f->delivery.is_started
 			   ? CLIENT_OK
-			   : delivery_put_relay(&f->delivery, m);
+			   : hear_relay(f, m);
 	case SUB_NOTICE:
 		plain_hear_notice(
 		    &f->delivery.plain, m->payload, m->payload_len);

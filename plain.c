@@ -16,6 +16,7 @@ plain_init(struct plain *p, size_t n, bool is_newcomer)
 {
 	*p = (struct plain){ .nchannels = n, .is_newcomer = is_newcomer };
 	buf_init(&p->held, HELD_BYTES_MAX);
+	buf_init(&p->relays, HELD_BYTES_MAX);
 }
 
 void
@@ -23,6 +24,7 @@ plain_free(struct plain *p)
 {
 	free(p->relayed);
 	buf_free(&p->held);
+	buf_free(&p->relays);
 	memset(p, 0, sizeof(*p));
 }
 
@@ -129,38 +131,93 @@ plain_drop_held(struct plain *p)
 
 /* --- from the recorder -------------------------------------------------- */
 
-static void
-begin_range(struct plain_relayed *r)
+/* What stands in p->relays in front of each frame. */
+struct held_relay {
+	size_t channel;
+	struct relay relay;
+};
+
+bool
+plain_hold_relay(struct plain *p, size_t channel, const struct relay *r)
 {
-	r->is_cut = false;
-	if (r->n == PLAIN_RANGES_MAX) { /* rather once too few than twice */
-		r->ranges[0].last = r->ranges[1].last;
-		memmove(&r->ranges[1], &r->ranges[2],
-		    (PLAIN_RANGES_MAX - 2) * sizeof(r->ranges[0]));
-		r->n--;
-	}
-	r->ranges[r->n++] = (struct plain_range){ 0, 0 };
+	const struct held_relay head = { channel, *r };
+
+	if (p->has_relays)
+		return false;
+	if (p->relays.len + sizeof(head) + r->frame_len > HELD_BYTES_MAX ||
+	    buf_put(&p->relays, &head, sizeof(head)) == -1)
+		return true;
+	if (buf_put(&p->relays, r->frame, r->frame_len) == -1)
+		p->relays.len -= sizeof(head);
+	return true;
+}
+
+void
+plain_set_relays(struct plain *p, bool has_relays)
+{
+	p->has_relays = has_relays;
+	if (!has_relays)
+		plain_drop_relays(p);
 }
 
 bool
-plain_hear_relay(struct plain *p, size_t channel, uint64_t place)
+plain_next_relay(
+    const struct plain *p, size_t *at, size_t *channel, struct relay *r)
 {
-	struct plain_relayed *r;
+	struct held_relay head;
+
+	if (*at >= p->relays.len)
+		return false;
+	memcpy(&head, p->relays.bytes + *at, sizeof(head));
+	*channel = head.channel;
+	*r = head.relay;
+	r->frame = p->relays.bytes + *at + sizeof(head);
+	*at += sizeof(head) + r->frame_len;
+	return true;
+}
+
+void
+plain_drop_relays(struct plain *p)
+{
+	buf_free(&p->relays);
+}
+
+static void
+begin_range(struct plain_relayed *of, const struct relay *r, bool is_all_before)
+{
+	of->is_cut = false;
+	if (of->n == PLAIN_RANGES_MAX) {
+		/* rather once too few than twice */
+		of->ranges[0].last = of->ranges[1].last;
+		memmove(&of->ranges[1], &of->ranges[2],
+		    (PLAIN_RANGES_MAX - 2) * sizeof(of->ranges[0]));
+		of->n--;
+	}
+	of->ranges[of->n++] = (struct plain_range){ r->base,
+		is_all_before ? 1 : r->place, r->place };
+}
+
+bool
+plain_hear_relay(struct plain *p, size_t channel, const struct relay *r)
+{
+	/* what was before the first that a newcomer gets is not its */
+	const bool is_all_before = p->relayed == NULL && p->is_newcomer;
+	struct plain_relayed *of;
 	struct plain_range *last;
 
 	if (p->relayed == NULL)
 		p->relayed = calloc(p->nchannels, sizeof(*p->relayed));
 	if (p->relayed == NULL)
 		return true;
-	r = &p->relayed[channel];
-	if (r->n > 0 && place <= r->ranges[r->n - 1].last)
+	of = &p->relayed[channel];
+	last = of->n > 0 ? &of->ranges[of->n - 1] : NULL;
+	if (last != NULL && last->base == r->base && r->place <= last->last)
 		return false;
-	if (r->n == 0 || r->is_cut || place != r->ranges[r->n - 1].last + 1)
-		begin_range(r);
-	last = &r->ranges[r->n - 1];
-	if (last->first == 0)
-		last->first = place;
-	last->last = place;
+	if (last != NULL && last->base == r->base && !of->is_cut &&
+	    r->place == last->last + 1)
+		last->last = r->place;
+	else
+		begin_range(of, r, is_all_before);
 	return true;
 }
 
@@ -173,37 +230,27 @@ plain_cut(struct plain *p)
 		p->relayed[i].is_cut = true;
 }
 
-/* The first in the line is recorded: all others step forward. */
-static void
-step_forward(struct plain_relayed *r)
-{
-	size_t i;
-
-	for (i = 0; i < r->n; i++) {
-		r->ranges[i].last--;
-		if (r->ranges[i].first > 1)
-			r->ranges[i].first--;
-	}
-	if (r->ranges[0].last == 0) {
-		r->n--;
-		memmove(
-		    &r->ranges[0], &r->ranges[1], r->n * sizeof(r->ranges[0]));
-	}
-}
-
 bool
 plain_was_passed(struct plain *p, size_t channel, const struct record *rec)
 {
-	struct plain_relayed *r;
-	bool was_passed;
+	struct plain_relayed *of;
+	bool was_passed = false;
+	size_t i, n = 0;
 
 	if (rec->origin != ORIGIN_RECORDED || p->relayed == NULL)
 		return false;
-	r = &p->relayed[channel];
-	if (r->n == 0)
-		return false;
-	/* what came before the first that a newcomer got is not its */
-	was_passed = r->ranges[0].first == 1 || p->is_newcomer;
-	step_forward(r);
+	of = &p->relayed[channel];
+	for (i = 0; i < of->n; i++) {
+		struct plain_range range = of->ranges[i];
+
+		if (rec->id > range.base) { /* one less is still to come */
+			was_passed |= range.first == 1;
+			range.first -= range.first > 1;
+			range.last--;
+		}
+		if (range.last > 0)
+			of->ranges[n++] = range;
+	}
+	of->n = n;
 	return was_passed;
 }

@@ -22,10 +22,10 @@
 #define PLAIN_TOKEN_SIZE 64
 #define PLAIN_RANGES_MAX 8
 
-/* Places in the line of messages that are not recorded yet, from first to
- * last: they were passed on. */
+/* Of the channel's records of origin r with ids after base, that are still to
+ * come, those from the firstth to the lastth were passed on. */
 struct plain_range {
-	uint64_t first, last;
+	uint64_t base, first, last;
 };
 
 struct plain_relayed {
@@ -41,6 +41,8 @@ struct plain {
 
 	/* what a recorder passed on, by channel; owned; NULL: there is none */
 	struct plain_relayed *relayed;
+	bool has_relays;   /* a take has seen that it does, */
+	struct buf relays; /* until then they are held here */
 
 	/* after an announcement, until a take shows what it is worth */
 	bool is_holding;
@@ -83,9 +85,21 @@ void plain_drop_held(struct plain *p);
 
 /* --- from the recorder -------------------------------------------------- */
 
+/* Anybody can say that a message is from the recorder: until a take shows that
+ * one passes messages on, it is held (up to a megabyte).  Returns whether it
+ * is. */
+bool plain_hold_relay(struct plain *p, size_t channel, const struct relay *r);
+
+/* What a take shows.  Then get what was held, if it is true: *at is 0 at first;
+ * false: there is no more.  Then drop it. */
+void plain_set_relays(struct plain *p, bool has_relays);
+bool plain_next_relay(
+    const struct plain *p, size_t *at, size_t *channel, struct relay *r);
+void plain_drop_relays(struct plain *p);
+
 /* A message that the recorder passes on: note its place.  Returns whether it is
  * new. */
-bool plain_hear_relay(struct plain *p, size_t channel, uint64_t place);
+bool plain_hear_relay(struct plain *p, size_t channel, const struct relay *r);
 
 /* The connection was cut: the next place may leave a gap. */
 void plain_cut(struct plain *p);

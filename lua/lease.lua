@@ -9,9 +9,9 @@
 --       caller's attempts this is: says which announcement belongs to which
 --       7 a token that no longer counts, the caller's former one; or ""
 --
--- acquire, force: { "HELD", seq, attempt } if it was the caller's already,
--- { "NEW", seq, attempt } if it is now, { "OTHER", until, 0 } if it is
--- another's.  renew, release: 1 or 0.
+-- acquire, force: { "HELD", seq, attempt, now } if it was the caller's already,
+-- { "NEW", seq, attempt, now } if it is now, { "OTHER", until, 0, now } if it is
+-- another's; now in microseconds, as ids are.  renew, release: 1 or 0.
 -- "up ATTEMPT TOKEN" and "down TOKEN" are announced; they begin like a record,
 -- so that recorders of other sites on the same Redis leave them alone.
 --
@@ -20,12 +20,14 @@
 -- the holder does on the connection that hears messages for as long as that
 -- lives.  "until" is for those who may not ask that.  When the holder has not
 -- renewed it for half a minute after that, streams hear for themselves
--- (snapshot.lua), and it must begin anew.
+-- (snapshot.lua), and it must begin anew.  "sse:recorder:TOKEN:relay" likewise
+-- shows that it passes messages on live just now.
 local key, verb, token = KEYS[1], ARGV[1], ARGV[2]
 local lease = redis.call('HMGET', key, 'token', 'seq', 'attempt', 'until')
 local holder, ends = lease[1], tonumber(lease[4]) or 0
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local now_us = time[1] * 1000000 + time[2]
 local has_lapsed = now >= ends + 30000
 
 -- First of all: without the right to publish nothing happens.
@@ -67,13 +69,14 @@ elseif verb == 'release' then
 end
 if holder == token and not has_lapsed then
 	extend()
-	return { 'HELD', tonumber(lease[2] or '0'), tonumber(lease[3] or '0') }
+	return { 'HELD', tonumber(lease[2] or '0'), tonumber(lease[3] or '0'),
+		now_us }
 elseif holder ~= token and is_taken() then
-	return { 'OTHER', ends, 0 }
+	return { 'OTHER', ends, 0, now_us }
 end
 announce('up ' .. ARGV[6])
 redis.call('DEL', key)
 redis.call('HSET', key, 'token', token, 'patterns', ARGV[3], 'seq', ARGV[4],
 	'attempt', ARGV[6])
 extend()
-return { 'NEW', tonumber(ARGV[4]), tonumber(ARGV[6]) }
+return { 'NEW', tonumber(ARGV[4]), tonumber(ARGV[6]), now_us }

@@ -14,7 +14,7 @@
 --           { for each channel: last id, oldest's previous id or -1 },
 --           { channel number (from 0), record, ... merged by id },
 --           size of the first record if ARGV 1 is 0, else 0,
---           token of the active recorder }
+--           token of the active recorder, 1 if that passes messages on live }
 -- "oldest's previous id" is given where reading began at the oldest record
 -- kept: newer than the position, it shows that something is gone.
 local budget, highest = tonumber(ARGV[1]), tonumber(ARGV[2])
@@ -184,11 +184,14 @@ end
 -- Where the count cannot be had (on a replica, or for want of the right) the
 -- lease's own time counts.
 local lease = redis.call('HMGET', KEYS[3], 'token', 'patterns', 'until')
-local token, patterns = lease[1], lease[2]
+local token, patterns, relays = lease[1], lease[2], 0
 if token then
 	local ends = (tonumber(lease[3]) or 0) * 1000
-	local count = redis.pcall('PUBSUB', 'NUMSUB', KEYS[3] .. ':' .. token)
+	local presence = KEYS[3] .. ':' .. token
+	local count = redis.pcall('PUBSUB', 'NUMSUB', presence,
+		presence .. ':relay')
 	local hears = not count.err and count[2] > 0
+	relays = not count.err and math.min(count[4], 1) or 0
 	if hears then
 		ends = ends + 30000000
 	elseif not count.err and now < ends and asks_replica() == 0 then
@@ -211,4 +214,5 @@ if KEYS[4] ~= KEYS[3] then
 	end
 end
 return { clock, tonumber(redis.call('GET', KEYS[2]) or '0'), now, is_replica,
-	more, patterns, session, state, records, size, token }
+	more, patterns, session, state, records, size,
+	token, relays }

@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #define READY_MS 2000	   /* it is awaited for so long */
-#define QUICK_MS 1000	   /* after one that did not live longer ... */
+#define QUICK_MS 200	   /* after one that did not live longer ... */
 #define BACKOFF_MIN_MS 100 /* ... the next one waits */
 #define BACKOFF_MAX_MS 2000
 

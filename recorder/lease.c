@@ -22,7 +22,7 @@ lease_begin(struct lease *l, const char *token, int64_t now_ms)
 {
 	memcpy(l->former, l->token, sizeof(l->former));
 	snprintf(l->token, sizeof(l->token), "%s", token);
-	l->is_held = l->is_active = false;
+	l->is_held = l->is_active = l->shows_relay = false;
 	l->is_hearing = true;
 	l->due_ms = now_ms;
 }
@@ -30,7 +30,7 @@ lease_begin(struct lease *l, const char *token, int64_t now_ms)
 void
 lease_end(struct lease *l)
 {
-	l->is_hearing = l->is_held = l->is_active = false;
+	l->is_hearing = l->is_held = l->is_active = l->shows_relay = false;
 }
 
 bool
@@ -112,7 +112,7 @@ watch_holder(struct lease *l, int64_t until)
 enum lease_holder
 lease_read_acquired(struct lease *l, const struct answer *a, uint64_t *recorded)
 {
-	struct answer verdict, seq, attempt;
+	struct answer verdict, seq, attempt, now;
 
 	l->is_asking = false;
 	if (redis_answer_item(a, 0, &verdict) != ANSWER_TEXT ||
@@ -125,6 +125,9 @@ lease_read_acquired(struct lease *l, const struct answer *a, uint64_t *recorded)
 		watch_holder(l, seq.number);
 		return LEASE_OTHERS;
 	}
+	if (redis_answer_item(a, 3, &now) == ANSWER_NUMBER &&
+	    (uint64_t)now.number > l->recorded_us)
+		l->recorded_us = (uint64_t)now.number;
 	l->is_held = true;
 	l->nsilent = 0;
 	l->held_attempt = (uint64_t)attempt.number;

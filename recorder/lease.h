@@ -41,11 +41,14 @@ struct lease {
 	uint64_t heard_attempt; /* announcement was heard: until that is it, */
 				/* another recorder may have come between */
 	bool is_active;		/* messages heard now are ours */
-	bool is_known;		/* Redis has said who holds it */
-	bool is_asking;		/* for it; the answer is due */
-	int64_t others_until;	/* as another's, when it ends by Redis' time */
-	unsigned nsilent;	/* answers since that was another */
-	int64_t due_ms;		/* when to ask, or to connect, next */
+	bool shows_relay; /* streams can see that this recorder passes messages
+			   * on: record_sub's */
+	uint64_t recorded_us; /* what it has recorded has ids up to this */
+	bool is_known;	      /* Redis has said who holds it */
+	bool is_asking;	      /* for it; the answer is due */
+	int64_t others_until; /* as another's, when it ends by Redis' time */
+	unsigned nsilent;     /* answers since that was another */
+	int64_t due_ms;	      /* when to ask, or to connect, next */
 };
 
 /* Nobody hears messages yet.  Borrows cfg's strings. */

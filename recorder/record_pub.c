@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/parse.h"
 #include "recorder/record_queue.h"
 #include "redis/channel.h"
 #include "redis/publish.h"
@@ -237,6 +238,18 @@ read_acquired(struct record_pub *p, const struct answer *a)
 	}
 }
 
+/* Ids grow: all that is recorded has this one at the most. */
+static void
+note_id(struct record_pub *p, const struct answer *a)
+{
+	struct answer id;
+	uint64_t n;
+
+	if (redis_answer_item(a, 0, &id) == ANSWER_TEXT &&
+	    parse_u64(id.text, id.len, UINT64_MAX, &n) == 0)
+		p->lease->recorded_us = n;
+}
+
 static void
 read_recorded(struct record_pub *p, const struct answer *a)
 {
@@ -248,6 +261,7 @@ read_recorded(struct record_pub *p, const struct answer *a)
 	    (a->kind == ANSWER_TEXT && strcmp(a->text, "SEEN") == 0)) {
 		trouble_over(&p->refusing, "Redis records again");
 		p->is_relaying = false;
+		note_id(p, a);
 		record_queue_recorded(&p->queue);
 	} else if (a->kind == ANSWER_TEXT) { /* LOST, GAP */
 		lease_lost(p->lease, clock_now_ms());
@@ -354,10 +368,11 @@ relay_one(struct record_pub *p)
 {
 	const struct queued_message *m = record_queue_to_relay(&p->queue);
 
-	if (m == NULL || !p->lease->is_active || p->relay_is_due ||
-	    clock_now_ms() < p->relay_due_ms ||
+	if (m == NULL || !p->lease->is_active || !p->lease->shows_relay ||
+	    p->relay_is_due || clock_now_ms() < p->relay_due_ms ||
 	    publish_append_relay(p->conn, p->cfg->prefix, &m->channel, m->frame,
-		m->frame_len, record_queue_place(m)) == -1)
+		m->frame_len, p->lease->recorded_us,
+		record_queue_place(m)) == -1)
 		return;
 	expect(p, EXPECT_RELAYED);
 	p->relay_is_due = true;
@@ -466,4 +481,10 @@ int64_t
 record_pub_answered_ms(const struct record_pub *p)
 {
 	return p->answered_ms;
+}
+
+bool
+record_pub_is_relaying(const struct record_pub *p)
+{
+	return p->is_relaying && p->lease->is_active;
 }

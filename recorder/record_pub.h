@@ -51,6 +51,10 @@ void record_pub_work(struct record_pub *p, bool is_readable);
  * give the lease back. */
 void record_pub_finish(struct record_pub *p, int64_t deadline_ms);
 
+/* Does it pass messages on live, instead of recording them?  Only when streams
+ * can see that (lease.shows_relay). */
+bool record_pub_is_relaying(const struct record_pub *p);
+
 /* When Redis last answered on the publishing connection; 0: never. */
 int64_t record_pub_answered_ms(const struct record_pub *p);
 

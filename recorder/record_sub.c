@@ -17,6 +17,7 @@
 #include "redis/record.h"
 #include "redis/sse.h"
 
+#define PRESENCE_SIZE (80 + LEASE_TOKEN_SIZE + 8) /* key:TOKEN:relay */
 #define READS_MAX 64 /* of 16 KiB, before the queue gets its turn */
 
 struct record_sub {
@@ -25,6 +26,7 @@ struct record_sub {
 	struct record_pub *pub;
 	struct redis_conn *conn; /* NULL: not subscribed */
 	struct buf frame;
+	bool is_to_show_relay;
 	const char *patterns[RECORD_PATTERNS_MAX];
 	size_t lens[RECORD_PATTERNS_MAX], npatterns;
 };
@@ -157,6 +159,26 @@ read_control(struct record_sub *s, const struct answer *payload)
 }
 
 static void
+put_relay_name(const struct record_sub *s, char name[PRESENCE_SIZE])
+{
+	snprintf(
+	    name, PRESENCE_SIZE, "%s:%s:relay", s->lease->key, s->lease->token);
+}
+
+/* Redis confirms that what show_relay subscribed to stands. */
+static void
+hear_confirmation(struct record_sub *s, const struct answer *message)
+{
+	char name[PRESENCE_SIZE];
+	struct answer channel;
+
+	put_relay_name(s, name);
+	if (redis_answer_item(message, 1, &channel) == ANSWER_TEXT &&
+	    strcmp(channel.text, name) == 0)
+		s->lease->shows_relay = s->is_to_show_relay;
+}
+
+static void
 hear(struct record_sub *s, const struct answer *message)
 {
 	struct answer kind, pattern, channel, payload;
@@ -168,6 +190,8 @@ hear(struct record_sub *s, const struct answer *message)
 	    strcmp(channel.text, s->lease->key) == 0 &&
 	    redis_answer_item(message, 2, &payload) == ANSWER_TEXT)
 		read_control(s, &payload);
+	else if (strcmp(kind.text, "subscribe") == 0)
+		hear_confirmation(s, message);
 	else if (strcmp(kind.text, "pmessage") == 0 && s->lease->is_active &&
 		 redis_answer_item(message, 1, &pattern) == ANSWER_TEXT &&
 		 redis_answer_item(message, 2, &channel) == ANSWER_TEXT &&
@@ -216,11 +240,12 @@ subscribe(
 {
 	const char *words[RECORD_PATTERNS_MAX + 1] = { "PSUBSCRIBE" };
 	size_t lens[RECORD_PATTERNS_MAX + 1] = { 10 }, i;
-	char presence[80 + LEASE_TOKEN_SIZE];
+	char presence[PRESENCE_SIZE];
 	const char *control[] = { "SUBSCRIBE", s->lease->key, presence };
 	struct answer a, count;
 
 	snprintf(presence, sizeof(presence), "%s:%s", s->lease->key, token);
+	s->is_to_show_relay = false;
 	for (i = 0; i < s->npatterns; i++) {
 		words[i + 1] = s->patterns[i];
 		lens[i + 1] = s->lens[i];
@@ -277,4 +302,21 @@ const char *
 record_sub_error(const struct record_sub *s)
 {
 	return redis_conn_error(s->conn);
+}
+
+int
+record_sub_show_relay(struct record_sub *s, bool is_relaying)
+{
+	char name[PRESENCE_SIZE];
+	const char *argv[] = { is_relaying ? "SUBSCRIBE" : "UNSUBSCRIBE",
+		name };
+
+	if (is_relaying == s->is_to_show_relay)
+		return 0;
+	put_relay_name(s, name);
+	s->is_to_show_relay = is_relaying;
+	s->lease->shows_relay = false;
+	if (redis_conn_append(s->conn, 2, argv, NULL) == -1)
+		return -1;
+	return redis_conn_flush(s->conn);
 }

@@ -6,6 +6,7 @@
 #ifndef RECORD_SUB_H
 #define RECORD_SUB_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/config.h"
@@ -39,6 +40,10 @@ int record_sub_read(struct record_sub *s);
 
 /* Have Redis answer on the subscription.  Returns as record_sub_read. */
 int record_sub_ping(struct record_sub *s);
+
+/* Let streams see whether this recorder passes messages on live; when they can,
+ * lease.shows_relay is set.  Returns as record_sub_read. */
+int record_sub_show_relay(struct record_sub *s, bool is_relaying);
 
 const char *record_sub_error(const struct record_sub *s);
 

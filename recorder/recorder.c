@@ -290,7 +290,9 @@ loop(struct recorder *r)
 			hear(r);
 		record_pub_work(r->pub, fds[1].revents != 0);
 		tell_ready(r);
-		if (record_sub_fd(r->sub) != -1 && is_deaf(r))
+		if (record_sub_fd(r->sub) != -1 &&
+		    (is_deaf(r) || record_sub_show_relay(r->sub,
+				       record_pub_is_relaying(r->pub)) == -1))
 			lose_subscription(r);
 		if (record_sub_fd(r->sub) == -1 &&
 		    clock_now_ms() >= r->sub_due_ms)

@@ -51,7 +51,7 @@ out:
 int
 publish_append_relay(struct redis_conn *conn, const char *prefix,
     const struct channel *channel, const char *frame, size_t frame_len,
-    uint64_t place)
+    uint64_t base, uint64_t place)
 {
 	char name[64 + 16 + CHANNEL_LEN_MAX];
 	const char *argv[3] = { "PUBLISH", name };
@@ -62,8 +62,8 @@ publish_append_relay(struct redis_conn *conn, const char *prefix,
 	lens[1] = (size_t)snprintf(
 	    name, sizeof(name), "%sevent:%s", prefix, channel->name);
 	buf_init(&payload, frame_len + 128);
-	if (buf_printf(&payload, "0 %llu r\n", (unsigned long long)place) ==
-		-1 ||
+	if (buf_printf(&payload, "%llu %llu r\n", (unsigned long long)base,
+		(unsigned long long)place) == -1 ||
 	    buf_put(&payload, frame, frame_len) == -1)
 		goto out;
 	argv[2] = payload.bytes;

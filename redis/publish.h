@@ -32,7 +32,7 @@ int publish_append(struct redis_conn *conn, const char *prefix,
  * publish_append. */
 int publish_append_relay(struct redis_conn *conn, const char *prefix,
     const struct channel *channel, const char *frame, size_t frame_len,
-    uint64_t place);
+    uint64_t base, uint64_t place);
 
 /* Is this error reply one that passes, so that the same event may be tried
  * again (no memory, a read-only replica, loading, a right that

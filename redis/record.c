@@ -82,11 +82,13 @@ relay_parse(struct relay *r, const char *p, size_t len)
 	struct record header;
 	size_t header_len = read_header(&header, p, len);
 
-	if (header_len == 0 || header.id != 0 || header.prev == 0 ||
-	    header.origin != ORIGIN_RECORDED || len - header_len < 2 ||
+	if (header_len == 0 || header.prev == 0 ||
+	    header.origin != ORIGIN_RECORDED || len - header_len < 4 ||
+	    memcmp(p + header_len, "id: ", 4) == 0 ||
 	    memcmp(p + len - 2, "\n\n", 2) != 0)
 		return -1;
-	*r = (struct relay){ .place = header.prev,
+	*r = (struct relay){ .base = header.id,
+		.place = header.prev,
 		.frame = p + header_len,
 		.frame_len = len - header_len };
 	return 0;

@@ -21,11 +21,12 @@ struct record {
 
 /*
  * A plain message that the recorder passes on live, since Redis takes no writes
- * just now: "0 PLACE r\n" and the frame without an id.  It will be recorded
- * later: as the PLACEth of those of its channel that are not recorded yet.
+ * just now: "BASE PLACE r\n" and the frame without an id.  It will be recorded
+ * later: of the channel's records of origin r after the id BASE it will be the
+ * PLACEth.
  */
 struct relay {
-	uint64_t place;
+	uint64_t base, place;
 	const char *frame; /* borrowed */
 	size_t frame_len;
 };

@@ -21,6 +21,7 @@ enum {
 	AT_RECORDS,
 	AT_NEXT_BYTES,
 	AT_TOKEN,
+	AT_RELAYS,
 	NMEMBERS
 };
 
@@ -73,6 +74,7 @@ snapshot_read(
 		.nrecords = m[AT_RECORDS]->elements / 2,
 		.next_bytes = number(m[AT_NEXT_BYTES]),
 		.token = text(m[AT_TOKEN]),
+		.has_relays = number(m[AT_RELAYS]) != 0,
 	};
 }
 

@@ -46,6 +46,7 @@ struct take {
 			     * what came between shows in one that follows */
 	const char *patterns; /* of the active recorder; NULL: there is none */
 	const char *token;    /* and its name */
+	bool has_relays;      /* it passes messages on live just now */
 	const char *session;  /* grant of the session; NULL: there is none */
 	size_t session_len;   /* bytes */
 	const struct taken_channel *channels; /* one for each */
