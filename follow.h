@@ -52,6 +52,8 @@ struct follower {
 	bool checks_not_atomic; /* the coming take follows one that was not
 				 * atomic */
 	int coverage_tries;
+	bool has_heard_relay;	/* since the last check was due */
+	int64_t redis_ahead_us; /* of clock_now_ms: the time there */
 	struct backoff backoff; /* between two tries to reach Redis */
 };
 

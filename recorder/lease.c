@@ -78,12 +78,13 @@ lease_append_release(struct lease *l, struct redis_conn *conn)
 }
 
 int
-lease_append_forget(const struct lease *l, struct redis_conn *conn)
+lease_append_notice(
+    const struct lease *l, struct redis_conn *conn, const char *word)
 {
-	char notice[64];
+	char notice[80];
 	const char *argv[] = { "PUBLISH", l->key, notice };
 
-	snprintf(notice, sizeof(notice), "0 0 r\nforget %s", l->token);
+	snprintf(notice, sizeof(notice), "0 0 r\n%s %s", word, l->token);
 	return redis_conn_append(conn, 3, argv, NULL);
 }
 

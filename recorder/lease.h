@@ -83,9 +83,11 @@ int lease_ask(struct lease *l, struct redis_conn *conn,
  * lease_ask. */
 int lease_append_release(struct lease *l, struct redis_conn *conn);
 
-/* Likewise: tell the streams that what this recorder has passed on live will
- * not be recorded. */
-int lease_append_forget(const struct lease *l, struct redis_conn *conn);
+/* Likewise: a word to the streams.  "forget": what this recorder has passed on
+ * live will not be recorded.  "relay": it will pass messages on live: they look,
+ * and see that it is true.  The answer is a number. */
+int lease_append_notice(
+    const struct lease *l, struct redis_conn *conn, const char *word);
 
 /* What to ask for when due_ms has come: to renew it, to have it, or to have it
  * by force when its holder is silent. */

@@ -22,6 +22,7 @@
 
 #define EXPECT_MAX (INFLIGHT_MAX + 8)
 #define RETRY_MS 250 /* after an error that passes, and to reconnect */
+#define LOOK_MS 300  /* for streams to see that messages will be passed on */
 
 /* What the next answers belong to, in order. */
 enum expected {
@@ -42,6 +43,7 @@ struct record_pub {
 	int64_t answered_ms; /* when the last answer came */
 	bool is_relaying;    /* Redis does not record: one is tried at a time */
 	bool relay_is_due;   /* its answer is */
+	bool is_announced;   /* to the streams: it passes messages on */
 	int64_t resume_due_ms;	  /* nothing is recorded before, */
 	int64_t relay_due_ms;	  /* and nothing relayed before */
 	struct trouble full;	  /* the queue */
@@ -95,7 +97,8 @@ make_room(struct record_pub *p)
 	if (n == 0)
 		return;
 	tell_dropped(n, "they went to open streams alone");
-	if (p->conn != NULL && lease_append_forget(p->lease, p->conn) == 0)
+	if (p->conn != NULL &&
+	    lease_append_notice(p->lease, p->conn, "forget") == 0)
 		expect(p, EXPECT_NOTHING);
 }
 
@@ -279,7 +282,7 @@ read_recorded(struct record_pub *p, const struct answer *a)
 		    "a message on '%s' could not be recorded: %s",
 		    m->channel.name, error_of(a));
 		if (m->is_relayed &&
-		    lease_append_forget(p->lease, p->conn) == 0)
+		    lease_append_notice(p->lease, p->conn, "forget") == 0)
 			expect(p, EXPECT_NOTHING);
 		record_queue_drop(&p->queue);
 	}
@@ -361,6 +364,22 @@ send_message(struct record_pub *p, const struct queued_message *m)
 	return 0;
 }
 
+/* The streams are told first: who takes just when the first messages are passed
+ * on could miss one.  Returns whether they know. */
+static bool
+announce_relays(struct record_pub *p)
+{
+	if (!p->lease->shows_relay) {
+		p->is_announced = false;
+	} else if (!p->is_announced &&
+		   lease_append_notice(p->lease, p->conn, "relay") == 0) {
+		expect(p, EXPECT_NOTHING);
+		p->is_announced = true;
+		p->relay_due_ms = clock_now_ms() + LOOK_MS;
+	}
+	return p->is_announced && clock_now_ms() >= p->relay_due_ms;
+}
+
 /* One at a time: what a stream has got is in order, and whole, only if none of
  * those before was refused. */
 static void
@@ -368,8 +387,8 @@ relay_one(struct record_pub *p)
 {
 	const struct queued_message *m = record_queue_to_relay(&p->queue);
 
-	if (m == NULL || !p->lease->is_active || !p->lease->shows_relay ||
-	    p->relay_is_due || clock_now_ms() < p->relay_due_ms ||
+	if (m == NULL || !p->lease->is_active || p->relay_is_due ||
+	    !announce_relays(p) ||
 	    publish_append_relay(p->conn, p->cfg->prefix, &m->channel, m->frame,
 		m->frame_len, p->lease->recorded_us,
 		record_queue_place(m)) == -1)
