@@ -13,15 +13,19 @@
 #define ANSWER_MS 5000	 /* Redis is away if it says nothing for so long */
 #define COVERAGE_TRIES 3 /* takes until it is known who records */
 #define MINUTE_US 60000000
+#define PENDING_LEN_MAX (256 << 10) /* more waits for the client: take later */
 
 static void
 enter(struct follower *f, enum follow_state to, int64_t due_in_ms)
 {
-	static const bool may[4][4] = {
+	static const bool may[5][5] = {
 		[FOLLOW_AWAY] = { [FOLLOW_AWAY] = true,
 		    [FOLLOW_TAKING] = true },
-		[FOLLOW_TAKING] = { true, true, true, true },
+		[FOLLOW_TAKING] = { true, true, true, true, true },
 		[FOLLOW_LIVE] = { [FOLLOW_AWAY] = true,
+		    [FOLLOW_TAKING] = true,
+		    [FOLLOW_RESTING] = true },
+		[FOLLOW_RESTING] = { [FOLLOW_AWAY] = true,
 		    [FOLLOW_TAKING] = true },
 		[FOLLOW_CHANGED] = { [FOLLOW_AWAY] = true,
 		    [FOLLOW_TAKING] = true },
@@ -99,14 +103,42 @@ follow_work(struct follower *f, bool is_quiet)
 		ask(f);
 		break;
 	case FOLLOW_TAKING:
-		if (!is_quiet)
+		if (!is_quiet) {
+			f->due_ms = clock_now_ms() + ANSWER_MS;
 			break;
+		}
 		redis_sub_give_up(f->sub);
 		lose(f);
 		break;
+	case FOLLOW_RESTING:
 	case FOLLOW_CHANGED:
 		break;
 	}
+}
+
+/* Without channels, on the connection that there is. */
+static void
+leave_channels(struct follower *f)
+{
+	redis_sub_rest(f->sub);
+	plain_cut(&f->delivery.plain);
+	enter(f, FOLLOW_RESTING, 0);
+}
+
+void
+follow_rest(struct follower *f)
+{
+	if (f->state != FOLLOW_LIVE)
+		return;
+	take_size_rest(&f->size);
+	leave_channels(f);
+}
+
+void
+follow_wake(struct follower *f)
+{
+	if (f->state == FOLLOW_RESTING)
+		ask(f);
 }
 
 void
@@ -184,7 +216,10 @@ hear_taken(struct follower *f)
 		CLIENT_GONE)
 		return CLIENT_GONE;
 	if (t->has_more) {
-		ask(f);
+		if (outlet_pending_len(f->delivery.out) > PENDING_LEN_MAX)
+			leave_channels(f); /* first things first */
+		else
+			ask(f);
 		return CLIENT_OK;
 	}
 	go_live(f);
@@ -279,10 +314,11 @@ follow_hear(struct follower *f, short revents)
 	redis_sub_work(f->sub, revents);
 	if (f->state == FOLLOW_TAKING) /* a large answer comes by and by */
 		f->due_ms = clock_now_ms() + ANSWER_MS;
-	while (result == CLIENT_OK && kind != SUB_NONE &&
-	       f->state != FOLLOW_AWAY && f->state != FOLLOW_CHANGED) {
+	while (result == CLIENT_OK && kind != SUB_NONE && kind != SUB_CLOSED &&
+	       f->state != FOLLOW_CHANGED) {
 		kind = redis_sub_next(f->sub, &m);
-		result = hear(f, kind, &m);
+		if (f->state != FOLLOW_RESTING)
+			result = hear(f, kind, &m);
 	}
 	return result;
 }

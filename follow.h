@@ -8,7 +8,8 @@
  *             ask                  taken, all of it
  *   AWAY ───────────▶ TAKING ───────────────────▶ LIVE
  *     ▲  closed, refused, ││ ▲ more to come        │ hole, notice, session
- *     └──── silent ───────┘│ └─────────────────────┘ speaks, check due
+ *     └──── silent ───────┘│ ├─────────────────────┤ speaks, check due
+ *                          │ └─ RESTING ◀──────────┘ the client takes nothing
  *                          └─▶ CHANGED (another session grant)
  */
 #ifndef FOLLOW_H
@@ -28,10 +29,12 @@
 #include "session.h"
 
 enum follow_state {
-	FOLLOW_AWAY,   /* no connection: ask at due_ms */
-	FOLLOW_TAKING, /* asked; without a byte until due_ms Redis is away */
-	FOLLOW_LIVE,   /* the positions are exact; a check at due_ms */
-	FOLLOW_CHANGED /* delivery.taken.session is the grant now, or NULL:
+	FOLLOW_AWAY,	/* no connection: ask at due_ms */
+	FOLLOW_TAKING,	/* asked; without a byte until due_ms Redis is away */
+	FOLLOW_LIVE,	/* the positions are exact; a check at due_ms */
+	FOLLOW_RESTING, /* the client takes nothing: no channel is heard until
+			 * follow_wake */
+	FOLLOW_CHANGED	/* delivery.taken.session is the grant now, or NULL:
 			* nothing passes until follow_set */
 };
 
@@ -70,6 +73,11 @@ int follow_set(struct follower *f);
 
 /* Do what due_ms was set for.  is_quiet: Redis had nothing to say just now. */
 void follow_work(struct follower *f, bool is_quiet);
+
+/* The client takes nothing: leave the channels, so that nothing waits for it in
+ * Redis; the history is for that.  And go on, from where it is. */
+void follow_rest(struct follower *f);
+void follow_wake(struct follower *f);
 
 /* The recorder of this host may be dead: a check is due soon. */
 void follow_doubt(struct follower *f);

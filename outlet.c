@@ -8,7 +8,10 @@
 #include "redis/record.h"
 
 #define HEADER_LEN_MAX 4096
-#define SCRATCH_LEN_MAX (1 << 20) /* a reset of 1,024 channels fits */
+#define SCRATCH_LEN_MAX (1 << 20)   /* a reset of 1,024 channels fits */
+#define PENDING_LEN_MAX (256 << 20) /* a take, and one record of any size */
+#define WRITE_LEN_MAX 32768 /* a socket that poll() calls writable takes it */
+#define KEEP_LEN_MAX 65536  /* of memory, while nothing waits */
 
 void
 outlet_init(struct outlet *o, struct client *cl, uint64_t heartbeat_s)
@@ -18,6 +21,7 @@ outlet_init(struct outlet *o, struct client *cl, uint64_t heartbeat_s)
 	o->heartbeat_s = heartbeat_s;
 	buf_init(&o->header, HEADER_LEN_MAX);
 	buf_init(&o->scratch, SCRATCH_LEN_MAX);
+	buf_init(&o->pending, PENDING_LEN_MAX);
 }
 
 void
@@ -25,29 +29,26 @@ outlet_free(struct outlet *o)
 {
 	buf_free(&o->header);
 	buf_free(&o->scratch);
+	buf_free(&o->pending);
 }
 
 static enum client_result
-put_header(struct outlet *o)
+append(struct outlet *o, const void *p, size_t len)
 {
-	enum client_result result = CLIENT_OK;
-
-	if (o->header.len > 0)
-		result = client_write(o->cl, o->header.bytes, o->header.len);
-	o->unflushed_len += o->header.len;
-	buf_free(&o->header);
-	o->is_open = true;
-	o->last_write_ms = clock_now_ms();
-	return result;
+	return buf_put(&o->pending, p, len) == 0 ? CLIENT_OK : CLIENT_GONE;
 }
 
 enum client_result
 outlet_put(struct outlet *o, const void *p, size_t len)
 {
-	if (!o->is_open && put_header(o) == CLIENT_GONE)
-		return CLIENT_GONE;
-	o->unflushed_len += len;
-	return len > 0 ? client_write(o->cl, p, len) : CLIENT_OK;
+	if (!o->is_open) {
+		o->is_open = true;
+		o->last_write_ms = clock_now_ms();
+		if (append(o, o->header.bytes, o->header.len) == CLIENT_GONE)
+			return CLIENT_GONE;
+		buf_free(&o->header);
+	}
+	return append(o, p, len);
 }
 
 enum client_result
@@ -60,14 +61,43 @@ outlet_put_scratch(struct outlet *o)
 	return result;
 }
 
-enum client_result
-outlet_flush(struct outlet *o)
+size_t
+outlet_pending_len(const struct outlet *o)
 {
-	if (o->unflushed_len == 0)
+	return o->pending.len - o->written_len;
+}
+
+enum client_result
+outlet_write(struct outlet *o)
+{
+	size_t len = outlet_pending_len(o);
+
+	if (len == 0)
 		return CLIENT_OK;
-	o->unflushed_len = 0;
+	if (len > WRITE_LEN_MAX)
+		len = WRITE_LEN_MAX;
+	if (client_write(o->cl, o->pending.bytes + o->written_len, len) ==
+		CLIENT_GONE ||
+	    client_flush(o->cl) == CLIENT_GONE)
+		return CLIENT_GONE;
+	o->written_len += len;
 	o->last_write_ms = clock_now_ms();
-	return client_flush(o->cl);
+	o->blocked_ms = 0;
+	if (outlet_pending_len(o) > 0)
+		return CLIENT_OK;
+	o->written_len = 0;
+	if (o->pending.cap > KEEP_LEN_MAX)
+		buf_free(&o->pending);
+	else
+		buf_reset(&o->pending);
+	return CLIENT_OK;
+}
+
+void
+outlet_note_blocked(struct outlet *o)
+{
+	if (o->blocked_ms == 0)
+		o->blocked_ms = clock_now_ms();
 }
 
 enum client_result
@@ -147,11 +177,8 @@ outlet_put_reset(struct outlet *o, const struct channel_set *channels,
 enum client_result
 outlet_put_answer(struct outlet *o)
 {
-	enum client_result result;
-
 	buf_free(&o->header);
-	result = outlet_put_scratch(o);
-	return result == CLIENT_OK ? outlet_flush(o) : result;
+	return outlet_put_scratch(o);
 }
 
 enum client_result

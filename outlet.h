@@ -23,7 +23,9 @@ struct outlet {
 	struct buf scratch;   /* blocks are built here */
 	uint64_t cursor;      /* the id that the client remembers */
 	uint64_t heartbeat_s; /* of heartbeats that are events; else 0 */
-	size_t unflushed_len;
+	struct buf pending;   /* what the client has not taken yet, */
+	size_t written_len;   /* but for so much of it */
+	int64_t blocked_ms;   /* since when it takes nothing; 0: it does */
 	int64_t last_write_ms;
 };
 
@@ -33,17 +35,25 @@ struct outlet {
 void outlet_init(struct outlet *o, struct client *cl, uint64_t heartbeat_s);
 void outlet_free(struct outlet *o);
 
-/* Bytes, or what was built in o->scratch.  Like all functions here they return
- * CLIENT_GONE when nobody reads any more. */
+/* Bytes, or what was built in o->scratch.  They wait for outlet_write.  Like all
+ * functions here they return CLIENT_GONE when it cannot go on (for want of
+ * memory). */
 enum client_result outlet_put(struct outlet *o, const void *p, size_t len);
 enum client_result outlet_put_scratch(struct outlet *o);
 
 /* Not a stream: what was built in o->scratch is the whole answer, with a header
- * of its own.  To be called instead of all others, while o is not open. */
+ * of its own.  To be called instead of all others that put, while o is not
+ * open. */
 enum client_result outlet_put_answer(struct outlet *o);
 
-/* All that was put leaves in one write. */
-enum client_result outlet_flush(struct outlet *o);
+/* How many bytes wait. */
+size_t outlet_pending_len(const struct outlet *o);
+
+/* Poll says that the client takes something (outlet_write, which does not block
+ * then), or that it does not (outlet_note_blocked).  CLIENT_GONE: nobody reads
+ * any more. */
+enum client_result outlet_write(struct outlet *o);
+void outlet_note_blocked(struct outlet *o);
 
 /* A block of only an id: it dispatches nothing, and the browser remembers it.
  * A heartbeat that is an event follows: without it, page code would take this

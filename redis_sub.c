@@ -371,6 +371,21 @@ redis_sub_work(struct redis_sub *sub, short revents)
 }
 
 void
+redis_sub_rest(struct redis_sub *sub)
+{
+	bool is_sent = false;
+
+	if (sub->conn == NULL || !sub->is_subscribed)
+		return;
+	sub->is_subscribed = false;
+	if (append_word(sub, "UNSUBSCRIBE") == -1 ||
+	    redis_conn_send(sub->conn, &is_sent) == -1)
+		fail_broken(sub); /* the next take connects */
+	else
+		sub->is_unsent = !is_sent;
+}
+
+void
 redis_sub_give_up(struct redis_sub *sub)
 {
 	fail(sub, "no answer within the time limit");

@@ -87,6 +87,10 @@ short redis_sub_poll_events(const struct redis_sub *sub);
  * redis_sub_next, after what came before. */
 void redis_sub_work(struct redis_sub *sub, short revents);
 
+/* Subscribe to nothing until the next take; what was on its way still comes.
+ * Not while a take is awaited. */
+void redis_sub_rest(struct redis_sub *sub);
+
 /* Close the connection: the answer did not come in time. */
 void redis_sub_give_up(struct redis_sub *sub);
 

@@ -23,7 +23,9 @@
 #define COME_BACK_MAX_MS 15000
 #define GOODBYE_MIN_MS 1000 /* a restarted server is soon there again */
 #define GOODBYE_MAX_MS 5000
-#define FLUSH_LEN 32768 /* in a flood, read on until so much is to leave */
+#define FLUSH_LEN 32768	   /* in a flood, read on until so much is to leave */
+#define REST_LEN (4 << 20) /* a client for which more waits is slow */
+#define LAST_WRITE_MS 2000 /* for what waits when the site shuts down */
 
 static volatile sig_atomic_t stop_requested;
 static sigset_t while_waiting; /* SIGTERM may arrive */
@@ -157,6 +159,8 @@ begin_to_stop(struct stream *st)
 	if (client_is_cgi(st->cl))
 		return CLIENT_GONE; /* the web server says so */
 	st->is_stopping = true;
+	if (st->is_over)
+		return CLIENT_OK;
 	if (!st->out.is_open)
 		return come_back(st, "the server is being restarted");
 	st->end_due_ms =
@@ -176,56 +180,106 @@ end(struct stream *st)
 
 /* --- the loop ----------------------------------------------------------- */
 
-/* When a sign of life is due: not before the stream has begun. */
+/* When a sign of life is due: not before the stream has begun, nor while the
+ * client does not take what there is. */
 static int64_t
 heartbeat_due_ms(const struct stream *st)
 {
-	return st->out.is_open ? st->out.last_write_ms +
-				     (int64_t)st->cfg->heartbeat_s * 1000
-			       : INT64_MAX;
+	return st->out.is_open && outlet_pending_len(&st->out) == 0
+		   ? st->out.last_write_ms +
+			 (int64_t)st->cfg->heartbeat_s * 1000
+		   : INT64_MAX;
+}
+
+/* Until when a client that takes nothing is waited for. */
+static int64_t
+blocked_due_ms(const struct stream *st)
+{
+	const int64_t since = st->out.blocked_ms;
+
+	if (since == 0)
+		return INT64_MAX;
+	return since + (st->is_stopping
+			       ? LAST_WRITE_MS
+			       : (int64_t)st->cfg->write_timeout_s * 1000);
 }
 
 /* How long nothing is to do: until the next deadline. */
 static struct timespec
 time_to_wait(const struct stream *st)
 {
-	int64_t due_ms = heartbeat_due_ms(st), wait_ms;
+	const int64_t dues[] = { heartbeat_due_ms(st), blocked_due_ms(st),
+		st->is_over ? INT64_MAX : st->end_due_ms,
+		st->is_over || st->follower.state == FOLLOW_RESTING
+		    ? INT64_MAX
+		    : st->follower.due_ms };
+	int64_t due_ms = INT64_MAX, wait_ms;
+	size_t i;
 
-	if (st->out.unflushed_len > 0)
-		return (struct timespec){ 0 };
-	if (st->follower.due_ms < due_ms)
-		due_ms = st->follower.due_ms;
-	if (st->end_due_ms < due_ms)
-		due_ms = st->end_due_ms;
+	for (i = 0; i < sizeof(dues) / sizeof(dues[0]); i++)
+		if (dues[i] < due_ms)
+			due_ms = dues[i];
+	if (due_ms == INT64_MAX)
+		return (struct timespec){ 3600, 0 };
 	wait_ms = due_ms - clock_now_ms();
 	if (wait_ms < 0)
 		wait_ms = 0;
 	return (struct timespec){ wait_ms / 1000, wait_ms % 1000 * 1000000 };
 }
 
+struct events {
+	short redis;	  /* what poll() said of it */
+	bool is_writable; /* the client takes something */
+};
+
 /* Wait for Redis, the client, SIGTERM or the next deadline: the one place where
- * a stream does.  *redis_events: what poll() said of Redis. */
+ * a stream does. */
 static enum client_result
-wait_for_events(struct stream *st, short *redis_events)
+wait_for_events(struct stream *st, struct events *ev)
 {
 	const struct redis_sub *sub = st->follower.sub;
-	struct pollfd fds[3] = { { .fd = redis_sub_fd(sub),
+	const bool is_pending = outlet_pending_len(&st->out) > 0;
+	struct pollfd fds[3] = { { .fd = st->is_over ? -1 : redis_sub_fd(sub),
 				     .events = redis_sub_poll_events(sub) },
 		{ .fd = client_fd(st->cl),
-		    .events = client_poll_events(st->cl) },
+		    .events = (short)(client_poll_events(st->cl) |
+				      (is_pending ? POLLOUT : 0)) },
 		{ .fd = st->life_fd } };
 	struct timespec ts = time_to_wait(st);
+	short said;
 
-	*redis_events = 0;
+	*ev = (struct events){ .redis = 0 };
 	if (ppoll(fds, 3, &ts, &while_waiting) == -1)
 		return errno == EINTR ? CLIENT_OK : CLIENT_GONE;
-	if (fds[1].revents != 0 && client_has_left(st->cl, fds[1].revents))
+	said = fds[1].revents & (short)~POLLOUT;
+	if (said != 0 && client_has_left(st->cl, said))
 		return CLIENT_GONE;
-	*redis_events = fds[0].revents;
+	ev->redis = fds[0].revents;
+	ev->is_writable = (fds[1].revents & POLLOUT) != 0;
+	if (is_pending && !ev->is_writable)
+		outlet_note_blocked(&st->out);
 	if (fds[2].revents != 0) {
 		st->life_fd = -1;
 		follow_doubt(&st->follower);
 	}
+	return CLIENT_OK;
+}
+
+/* What a slow client costs is its own: it leaves the channels until it has taken
+ * what waits, and ends when it takes nothing at all. */
+static enum client_result
+mind_slow_client(struct stream *st, int64_t now)
+{
+	if (now >= blocked_due_ms(st)) {
+		log_debug("a client took nothing for too long");
+		return CLIENT_GONE;
+	}
+	if (st->is_over)
+		return CLIENT_OK;
+	if (outlet_pending_len(&st->out) > REST_LEN)
+		follow_rest(&st->follower);
+	else if (outlet_pending_len(&st->out) == 0)
+		follow_wake(&st->follower);
 	return CLIENT_OK;
 }
 
@@ -237,6 +291,10 @@ do_what_is_due(struct stream *st, bool is_quiet)
 
 	if (stop_requested && !st->is_stopping)
 		return begin_to_stop(st);
+	if (mind_slow_client(st, now) == CLIENT_GONE)
+		return CLIENT_GONE;
+	if (st->is_over)
+		return CLIENT_OK;
 	if (now >= st->end_due_ms)
 		return end(st);
 	if (f->state == FOLLOW_CHANGED)
@@ -249,23 +307,23 @@ do_what_is_due(struct stream *st, bool is_quiet)
 					   : CLIENT_OK;
 }
 
-/* Once round: wait, hear Redis, do what is due. */
+/* Once round: wait, hear Redis, write, do what is due. */
 static enum client_result
 turn(struct stream *st)
 {
 	enum client_result result;
-	short redis_events;
+	struct events ev;
 
-	result = wait_for_events(st, &redis_events);
-	if (result == CLIENT_OK && redis_events != 0)
-		result = follow_hear(&st->follower, redis_events);
-	if (result == CLIENT_OK)
-		result = do_what_is_due(st, redis_events == 0);
+	result = wait_for_events(st, &ev);
+	if (result == CLIENT_OK && ev.redis != 0)
+		result = follow_hear(&st->follower, ev.redis);
 	/* many frames leave in one write: when no more is to read, or enough
 	 * is waiting */
-	if (result == CLIENT_OK &&
-	    (redis_events == 0 || st->out.unflushed_len >= FLUSH_LEN))
-		result = outlet_flush(&st->out);
+	if (result == CLIENT_OK && ev.is_writable &&
+	    (ev.redis == 0 || outlet_pending_len(&st->out) >= FLUSH_LEN))
+		result = outlet_write(&st->out);
+	if (result == CLIENT_OK)
+		result = do_what_is_due(st, ev.redis == 0);
 	return result;
 }
 
@@ -290,10 +348,9 @@ stream_run(struct client *cl, const struct config *cfg,
 		result = come_back_from(&st, "out of memory");
 	if (!s->needs_grant)
 		log_channels(s);
-	while (result == CLIENT_OK && !st.is_over)
+	while (result == CLIENT_OK &&
+	       (!st.is_over || outlet_pending_len(&st.out) > 0))
 		result = turn(&st);
-	if (result == CLIENT_OK)
-		result = outlet_flush(&st.out);
 	follow_close(&st.follower);
 	outlet_free(&st.out);
 	return result;

@@ -117,6 +117,13 @@ take_size_init(struct take_size *ts)
 	*ts = (struct take_size){ .bytes = TAKE_BYTES_MAX };
 }
 
+void
+take_size_rest(struct take_size *ts)
+{
+	if (ts->bytes > TAKE_BYTES_MIN)
+		ts->bytes = TAKE_BYTES_MIN;
+}
+
 bool
 take_size_cut(struct take_size *ts, int64_t now_ms)
 {

@@ -96,6 +96,9 @@ struct take_size {
 
 void take_size_init(struct take_size *ts);
 
+/* The client is slow: small ones for a while. */
+void take_size_rest(struct take_size *ts);
+
 /* The connection was cut while the answer was awaited.  Returns whether there
  * is less to ask for. */
 bool take_size_cut(struct take_size *ts, int64_t now_ms);

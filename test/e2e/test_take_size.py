@@ -156,6 +156,7 @@ def test_cut_by_something_else_skips_nothing(redis, fcgi_sse, loop):
     redis.client.hset("sse:limits", mapping={"count": 100000, "age": 86400, "bytes": 10 ** 9})
     first = publish_ids(redis, "a", "first")[0]
     ids = publish_sizes(redis, [3000 * KB] * 5)
+    fcgi_sse.expect_log("told to come back")
     stream = loop.open(fcgi_sse, "a", last_event_id=first)
     for _ in range(60):
         loop.step(0.01)
