@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: ISC
+"""Clients that do not read: they cost Redis nothing, their own process little, and nobody else time."""
+import time
+
+import pytest
+
+from processes import SSE_PUBLISH_BIN, memory_peak_kb, redis_environment, under_sanitizer, wait_until
+
+NUMBER = 3000
+SIZE = 8000  # of an event: 24 MB in all, six times what a stream keeps for its client
+
+
+@pytest.fixture
+def publish(redis, run, folder):
+    """publish() -> sse-publish at work on numbered large events."""
+    def start():
+        redis.client.hset("sse:limits", mapping={"count": 100000, "age": 86400, "bytes": 10 ** 9})
+        lines = folder.write("lines", "".join("%05d%s\n" % (i, "x" * SIZE) for i in range(NUMBER)))
+        with open(lines, "rb") as f:
+            return run("sse-publish", [SSE_PUBLISH_BIN, "--lines", "a"], stdin=f, env=redis_environment(redis))
+    return start
+
+
+def buffered(redis):
+    """Bytes that Redis keeps for subscribers."""
+    return sum(int(c["omem"]) for c in redis.clients("pubsub"))
+
+
+def numbers(stream):
+    return [int(d[:5]) for d in stream.data]
+
+
+def test_they_cost_redis_nothing(redis, start_fcgi_sse, loop, publish):
+    """Beside ten that do not read Redis keeps next to nothing, who reads gets all, and those who read on, too."""
+    fcgi_sse = start_fcgi_sse(redis, "--heartbeat=1", "--record=none", "--write-timeout=120")
+    slow = [loop.live(fcgi_sse, "a") for _ in range(10)]
+    for stream in slow:
+        loop.stop_reading(stream)
+    fast = [loop.live(fcgi_sse, "a") for _ in range(2)]
+    publisher, most = publish(), 0
+    while publisher.running():
+        loop.step(0.01)
+        most = max(most, buffered(redis))
+    for stream in fast:
+        stream.wait_for(lambda s: len(s.events) >= NUMBER)
+    wait_until(lambda: redis.channel_subscribers("sse:event:a") == 2, what="the slow ones to leave the channel")
+    assert buffered(redis) == 0
+    assert most < 10 * (1 << 20), "Redis kept %d bytes" % most
+    for pid in fcgi_sse.responders():
+        if not under_sanitizer(pid):
+            assert memory_peak_kb(pid) < 32 << 10
+    for stream in slow:
+        loop.resume_reading(stream)
+    for stream in slow + fast:
+        stream.wait_for(lambda s: len(s.events) >= NUMBER, 60)
+        assert numbers(stream) == list(range(NUMBER)) and not stream.resets and stream.ended is None
+    # and all are live again
+    wait_until(lambda: loop.step(0.01) or redis.channel_subscribers("sse:event:a") == 12, what="all to be back")
+
+
+def test_they_end(redis, start_fcgi_sse, loop, publish):
+    """Who takes nothing for --write-timeout is ended; a client that takes a little now and then is not."""
+    fcgi_sse = start_fcgi_sse(redis, "--heartbeat=1", "--record=none", "--write-timeout=3")
+    dead, sleepy = loop.live(fcgi_sse, "a"), loop.live(fcgi_sse, "a")
+    loop.stop_reading(dead)
+    loop.stop_reading(sleepy)
+    publisher = publish()
+
+    def nap():
+        loop.resume_reading(sleepy)
+        for _ in range(3):
+            loop.step(0)
+        loop.stop_reading(sleepy)
+        time.sleep(0.2)
+        return len(fcgi_sse.responders()) == 1
+
+    publisher.wait(60)
+    wait_until(nap, 60, "the dead one to end")
+    loop.resume_reading(sleepy)
+    sleepy.wait_for(lambda s: len(s.events) >= NUMBER, 60)
+    assert numbers(sleepy) == list(range(NUMBER)) and sleepy.ended is None and not sleepy.resets
+
+
+def test_what_is_trimmed_meanwhile_is_told(redis, start_fcgi_sse, loop, publish):
+    """A history that moves past a client that does not read: the reset says so, and the rest comes in order."""
+    fcgi_sse = start_fcgi_sse(redis, "--heartbeat=1", "--record=none", "--write-timeout=120")
+    stream = loop.live(fcgi_sse, "a")
+    loop.stop_reading(stream)
+    publisher = publish()
+    redis.client.hset("sse:limits", mapping={"count": 50})
+    publisher.wait(60)
+    loop.resume_reading(stream)
+    stream.wait_for(lambda s: s.data and s.data[-1][:5] == "%05d" % (NUMBER - 1), 60)
+    got = numbers(stream)
+    assert got == sorted(set(got)) and got[-50:] == list(range(NUMBER - 50, NUMBER))
+    assert [r["reason"] for r in stream.resets] == ["trimmed"] * len(stream.resets) and stream.resets
+    assert stream.ended is None
+
+
+def test_shutting_down(redis, start_fcgi_sse, loop, publish):
+    """SIGTERM: a client that does not read holds up nothing, and one that reads gets its end."""
+    fcgi_sse = start_fcgi_sse(redis, "--heartbeat=1", "--record=none", "--drain=1")
+    slow, fast = loop.live(fcgi_sse, "a"), loop.live(fcgi_sse, "a")
+    loop.stop_reading(slow)
+    publish().wait(60)
+    fast.wait_for(lambda s: len(s.events) >= NUMBER, 60)
+    fcgi_sse.process.terminate()
+    fast.wait_end()
+    assert fast.ended == "clean" and 1000 <= fast.retry_ms <= 5000
+    fcgi_sse.wait()
+    assert "signal 9" not in fcgi_sse.stderr()
