@@ -8,11 +8,11 @@
 #include "base/parse.h"
 
 static size_t
-find_in_header(
-    const char *header, const char *name, const char **value, size_t *len)
+find_in_header(const char *header, const char *name, size_t nth, size_t count,
+    const char **value, size_t *len)
 {
 	const char *pair, *equals;
-	size_t pair_len, name_len = strlen(name), count = 0;
+	size_t pair_len, name_len = strlen(name);
 
 	for (; *header != '\0'; header += *header == ';') {
 		pair = header;
@@ -23,23 +23,25 @@ find_in_header(
 		if (equals == NULL || (size_t)(equals - pair) != name_len ||
 		    memcmp(pair, name, name_len) != 0)
 			continue;
+		if (count++ > nth)
+			continue;
 		*value = equals + 1;
 		*len = pair_len - name_len - 1;
-		count++;
 	}
 	return count;
 }
 
 size_t
-cookie_find(char *const *env, const char *name, const char **value, size_t *len)
+cookie_find(char *const *env, const char *name, size_t nth, const char **value,
+    size_t *len)
 {
 	static const char variable[] = "HTTP_COOKIE=";
 	size_t count = 0;
 
 	for (; *env != NULL; env++)
 		if (strncmp(*env, variable, sizeof(variable) - 1) == 0)
-			count += find_in_header(
-			    *env + sizeof(variable) - 1, name, value, len);
+			count = find_in_header(*env + sizeof(variable) - 1,
+			    name, nth, count, value, len);
 	if (count > 0 && *len >= 2 && (*value)[0] == '"' &&
 	    (*value)[*len - 1] == '"') {
 		++*value;

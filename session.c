@@ -232,6 +232,12 @@ session_apply(struct session *s, const struct request *req, const char *grant,
 	return failed ? -1 : narrow(s, req, v);
 }
 
+void
+session_use_key(struct session *s, size_t i)
+{
+	memcpy(s->key, s->keys[i], sizeof(s->key));
+}
+
 bool
 session_is_current(const struct session *s, const char *grant, size_t grant_len)
 {

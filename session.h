@@ -11,6 +11,7 @@
 #include "request.h"
 #include "verdict.h"
 
+#define SESSION_KEYS_MAX 4
 #define SESSION_KEY_SIZE 144 /* prefix, "session:", 64 hex digits, NUL */
 
 struct session {
@@ -18,7 +19,9 @@ struct session {
 	bool is_open; /* no session guards the location: CORS may be "*" */
 
 	/* of a location that a session guards */
-	bool needs_grant;	    /* session_apply is still to come */
+	bool needs_grant; /* session_apply is still to come */
+	char keys[SESSION_KEYS_MAX][SESSION_KEY_SIZE]; /* where it may be, */
+	size_t nkeys;		    /* if there are several cookies */
 	char key[SESSION_KEY_SIZE]; /* of the grant in Redis; "" for none */
 	char *grant;		    /* owned: as it was read, grant_len */
 	size_t grant_len;	    /* bytes */
@@ -41,6 +44,9 @@ int session_open(
  */
 int session_apply(struct session *s, const struct request *req,
     const char *grant, size_t grant_len, struct verdict *v);
+
+/* Use number i of s->keys. */
+void session_use_key(struct session *s, size_t i);
 
 /* Is this still the grant that the channels came from? */
 bool session_is_current(

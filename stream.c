@@ -35,6 +35,7 @@ struct stream {
 	const struct config *cfg;
 	const struct request *req;
 	struct session *session;
+	size_t nlooked, nfound, found; /* of its keys, if there are several */
 	int life_fd; /* at its end when nobody records here; or -1 */
 	struct outlet out;
 	struct follower follower;
@@ -120,6 +121,39 @@ log_channels(const struct session *s)
 	    s->user != NULL ? " for " : "", s->user != NULL ? s->user : "");
 }
 
+/* Of several cookies of one name the one counts that has a grant, if exactly one
+ * has.  Look at one after the other; then at that one again. */
+static enum client_result
+look_for_key(struct stream *st)
+{
+	struct session *s = st->session;
+	struct verdict v = { .status = HTTP_OK };
+
+	if (st->follower.delivery.taken.session != NULL) {
+		st->nfound++;
+		st->found = st->nlooked;
+	}
+	if (++st->nlooked < s->nkeys) {
+		session_use_key(s, st->nlooked);
+	} else if (st->nfound == 1) {
+		session_use_key(s, st->found);
+		s->nkeys = 1;
+	} else {
+		verdict_refuse(&v, HTTP_FORBIDDEN,
+		    "there are several session cookies of the same name, and "
+		    "%s of them is known",
+		    st->nfound == 0 ? "none" : "more than one");
+		log_warn("refused %s: %s",
+		    st->req->remote_address != NULL ? st->req->remote_address
+						    : "?",
+		    v.sentence);
+		return refuse(st, &v);
+	}
+	return follow_set(&st->follower) == 0
+		   ? CLIENT_OK
+		   : come_back_from(st, "out of memory");
+}
+
 /* The grant in Redis is another one now, or this is its first reading: follow
  * the channels that it names. */
 static enum client_result
@@ -130,6 +164,8 @@ apply_grant(struct stream *st)
 	char user[CHANNEL_LEN_MAX + 1];
 	struct verdict v = { .status = HTTP_OK };
 
+	if (st->session->nkeys > 1)
+		return look_for_key(st);
 	snprintf(
 	    user, sizeof(user), "%s", name != NULL ? name : "nobody named");
 	if (session_apply(

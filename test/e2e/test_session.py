@@ -69,6 +69,7 @@ def test_own_channels(redis, fcgi_sse, loop, quotes):
 def test_no_session(redis, fcgi_sse, loop, headers):
     """No cookie, an unknown one, a hostile one, or two of the name: 403 and no stream's header."""
     login(redis, ["tug", "all"])
+    fcgi_sse.expect_log("several session cookies")
     answer = loop.fetch(fcgi_sse, params=LOCATION, headers=headers)
     check_refused(answer, 403)
     assert TOKEN not in fcgi_sse.stderr()
@@ -88,10 +89,44 @@ def test_length_of_the_cookie(redis, fcgi_sse, loop, length, is_read):
 def test_two_cookie_variables(redis, fcgi_sse, loop):
     """nginx sends a variable for each Cookie header: a second session cookie is seen there, too."""
     login(redis, ["all"])
+    login(redis, ["other"], token="y" * 20)
+    fcgi_sse.expect_log("several session cookies")
     twice = [("SSE_SESSION_COOKIE", "sid"), ("HTTP_COOKIE", "sid=" + TOKEN), ("HTTP_COOKIE", "sid=" + "y" * 20)]
     check_refused(loop.fetch(fcgi_sse, params=twice), 403)
     apart = [("SSE_SESSION_COOKIE", "sid"), ("HTTP_COOKIE", "a=b"), ("HTTP_COOKIE", "sid=" + TOKEN)]
     loop.live(fcgi_sse, params=apart)
+
+
+@pytest.mark.parametrize("known", ["first", "last", "both", "none", "one, short other"])
+def test_two_cookies_of_one_name(redis, fcgi_sse, loop, known):
+    """Of two cookies of one name (a parent domain's) the one that has a record counts, if exactly one has."""
+    other = "y" * (8 if "short" in known else 20)
+    fcgi_sse.expect_log("several session cookies")
+    if known != "none":
+        login(redis, ["all"])
+    if known == "both":
+        login(redis, ["all"], token=other)
+    values = [other, TOKEN] if known == "last" else [TOKEN, other]
+    headers = {"Cookie": "; ".join("sid=" + v for v in values)}
+    if known in ("both", "none"):
+        check_refused(loop.fetch(fcgi_sse, params=LOCATION, headers=headers), 403)
+        fcgi_sse.wait_log("several session cookies of the same name, and %s" % ("more" if known == "both" else "none"))
+        assert loop.fetch(fcgi_sse, params=LOCATION, headers=headers, method="HEAD").status == 403
+    else:
+        stream = loop.live(fcgi_sse, params=LOCATION, headers=headers)
+        publish_ids(redis, "all", "one")
+        assert stream.wait_data(1) == ["one"]
+        assert loop.fetch(fcgi_sse, params=LOCATION, headers=headers, method="HEAD").status == 200
+        logout(redis)
+        check_ends(stream)
+    assert TOKEN not in fcgi_sse.stderr()
+
+
+def test_many_cookies_of_one_name(redis, fcgi_sse, loop):
+    """Nobody has us look through any number of cookies."""
+    login(redis, ["all"])
+    headers = {"Cookie": "; ".join("sid=%020d" % i for i in range(4)) + "; sid=" + TOKEN}
+    check_refused(loop.fetch(fcgi_sse, params=LOCATION, headers=headers), 403)
 
 
 @pytest.mark.parametrize("record", [

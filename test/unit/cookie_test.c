@@ -8,29 +8,31 @@ static const struct {
 	const char *env[4];
 	size_t count;
 	const char *value;
+	size_t nth;
 } rows[] = {
-	{ "no header", { "A=b" }, 0, NULL },
-	{ "an empty header", { "HTTP_COOKIE=" }, 0, NULL },
-	{ "alone", { "HTTP_COOKIE=sid=abc" }, 1, "abc" },
-	{ "among others", { "HTTP_COOKIE=a=1; sid=abc; b=2" }, 1, "abc" },
-	{ "without blanks", { "HTTP_COOKIE=a=1;sid=abc;b=2" }, 1, "abc" },
-	{ "quoted", { "HTTP_COOKIE=sid=\"abc\"" }, 1, "abc" },
-	{ "one quote stays", { "HTTP_COOKIE=sid=\"abc" }, 1, "\"abc" },
-	{ "two quotes are empty", { "HTTP_COOKIE=sid=\"\"" }, 1, "" },
-	{ "an equals sign in it", { "HTTP_COOKIE=sid=a=b=" }, 1, "a=b=" },
-	{ "no value", { "HTTP_COOKIE=sid" }, 0, NULL },
-	{ "an empty value", { "HTTP_COOKIE=sid=" }, 1, "" },
-	{ "another's name ends so", { "HTTP_COOKIE=xsid=1" }, 0, NULL },
-	{ "another's name begins so", { "HTTP_COOKIE=sidx=1" }, 0, NULL },
-	{ "another's value", { "HTTP_COOKIE=a=sid=1" }, 0, NULL },
-	{ "case counts", { "HTTP_COOKIE=Sid=1" }, 0, NULL },
-	{ "twice", { "HTTP_COOKIE=sid=1; sid=2" }, 2, "2" },
-	{ "twice the same", { "HTTP_COOKIE=sid=1; sid=1" }, 2, "1" },
+	{ "no header", { "A=b" }, 0, NULL, 0 },
+	{ "an empty header", { "HTTP_COOKIE=" }, 0, NULL, 0 },
+	{ "alone", { "HTTP_COOKIE=sid=abc" }, 1, "abc", 0 },
+	{ "among others", { "HTTP_COOKIE=a=1; sid=abc; b=2" }, 1, "abc", 0 },
+	{ "without blanks", { "HTTP_COOKIE=a=1;sid=abc;b=2" }, 1, "abc", 0 },
+	{ "quoted", { "HTTP_COOKIE=sid=\"abc\"" }, 1, "abc", 0 },
+	{ "one quote stays", { "HTTP_COOKIE=sid=\"abc" }, 1, "\"abc", 0 },
+	{ "two quotes are empty", { "HTTP_COOKIE=sid=\"\"" }, 1, "", 0 },
+	{ "an equals sign in it", { "HTTP_COOKIE=sid=a=b=" }, 1, "a=b=", 0 },
+	{ "no value", { "HTTP_COOKIE=sid" }, 0, NULL, 0 },
+	{ "an empty value", { "HTTP_COOKIE=sid=" }, 1, "", 0 },
+	{ "another's name ends so", { "HTTP_COOKIE=xsid=1" }, 0, NULL, 0 },
+	{ "another's name begins so", { "HTTP_COOKIE=sidx=1" }, 0, NULL, 0 },
+	{ "another's value", { "HTTP_COOKIE=a=sid=1" }, 0, NULL, 0 },
+	{ "case counts", { "HTTP_COOKIE=Sid=1" }, 0, NULL, 0 },
+	{ "twice, the first", { "HTTP_COOKIE=sid=1; sid=2" }, 2, "1", 0 },
+	{ "twice, the second", { "HTTP_COOKIE=sid=1; sid=2" }, 2, "2", 1 },
+	{ "twice the same", { "HTTP_COOKIE=sid=1; sid=1" }, 2, "1", 0 },
 	{ "in two headers", { "HTTP_COOKIE=sid=1", "HTTP_COOKIE=sid=2" }, 2,
-	    "2" },
+	    "2", 1 },
 	{ "in the second header", { "HTTP_COOKIE=a=1", "HTTP_COOKIE=sid=2" }, 1,
-	    "2" },
-	{ "only semicolons", { "HTTP_COOKIE=;;; ;" }, 0, NULL },
+	    "2", 0 },
+	{ "only semicolons", { "HTTP_COOKIE=;;; ;" }, 0, NULL, 0 },
 };
 
 static void
@@ -49,7 +51,8 @@ cookie_is_found_by_its_whole_name(void **state)
 			env[n] = strdup(rows[i].env[n]);
 		value = NULL;
 		len = 0;
-		if (cookie_find(env, "sid", &value, &len) != rows[i].count)
+		if (cookie_find(env, "sid", rows[i].nth, &value, &len) !=
+		    rows[i].count)
 			fail_msg("%s: count", rows[i].what);
 		if (rows[i].count > 0 &&
 		    (len != strlen(rows[i].value) ||
