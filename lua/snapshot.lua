@@ -3,7 +3,8 @@
 -- a position.  Writes nothing, so that a replica can run it.
 --
 -- KEYS  1 clock  2 epoch  3 recorder  4 session grant ("" for none: then the
---       recorder's again)   and for each channel two: its history, its meta
+--       recorder's again)  5 last   and for each channel two: its history,
+--       its meta
 -- ARGV  1 bytes of records to return at most (but at least one record); 0: of
 --         the first record only the header, with an empty frame, and its size
 --       2 highest position of the stream (a cursor)
@@ -22,7 +23,7 @@ local mode, amount = ARGV[3], tonumber(ARGV[4])
 local clock = tonumber(redis.call('GET', KEYS[1]) or '0')
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
-local nchannels = (#KEYS - 4) / 2
+local nchannels = (#KEYS - 5) / 2
 
 local function id_of(record)
 	return tonumber(string.match(record, '^%d+') or 0)
@@ -66,7 +67,7 @@ if mode == 'since' then
 elseif mode == 'last' then
 	floor = clock
 	for c = 1, nchannels do
-		local tail = redis.call('LINDEX', KEYS[3 + 2 * c], -1)
+		local tail = redis.call('LINDEX', KEYS[4 + 2 * c], -1)
 		if tail then
 			heap[#heap + 1] = { -id_of(tail), c, -1 }
 		end
@@ -77,7 +78,7 @@ elseif mode == 'last' then
 		floor = -top[1] - 1
 		amount = amount - 1
 		top[3] = top[3] - 1
-		local record = redis.call('LINDEX', KEYS[3 + 2 * top[2]], top[3])
+		local record = redis.call('LINDEX', KEYS[4 + 2 * top[2]], top[3])
 		if record then
 			top[1] = -id_of(record)
 			sift_down(1)
@@ -88,15 +89,27 @@ elseif mode == 'last' then
 	heap = {}
 end
 
+-- The last id of a channel whose own keys are gone: as publish.lua has it.
+local memory_begins
+local function remembered(history)
+	local id = redis.call('ZSCORE', KEYS[5], history)
+	if not id then
+		memory_begins = memory_begins or redis.call('ZSCORE', KEYS[5], '') or
+			clock
+		id = memory_begins
+	end
+	return tonumber(id)
+end
+
 -- Where each channel's records after its position begin.
 local state = {}
 for c = 1, nchannels do
-	local history, meta = KEYS[3 + 2 * c], KEYS[4 + 2 * c]
+	local history, meta = KEYS[4 + 2 * c], KEYS[5 + 2 * c]
 	local position = floor or tonumber(ARGV[4 + c])
 	local last = tonumber(redis.call('HGET', meta, 'last') or '')
 	if not last then
 		local tail = redis.call('LINDEX', history, -1)
-		last = tail and id_of(tail) or 0
+		last = tail and id_of(tail) or remembered(history)
 	end
 	local previous = -1
 	if last > position then
@@ -154,7 +167,7 @@ while #heap > 0 do
 	if not top[4][top[5]] then
 		local ahead = math.floor(32768 / (#record + 1))
 		ahead = math.max(1, math.min(ahead, 16))
-		top[4] = redis.call('LRANGE', KEYS[3 + 2 * top[2]], top[3],
+		top[4] = redis.call('LRANGE', KEYS[4 + 2 * top[2]], top[3],
 			top[3] + ahead - 1)
 		top[5] = 1
 	end

@@ -12,7 +12,7 @@ build_eval(struct take_words *w, const char *session_key)
 
 	command_add_text(c, "EVAL");
 	command_add(c, lua_snapshot.text, lua_snapshot.len);
-	command_add_number(c, 4 + 2 * w->channels->n);
+	command_add_number(c, 5 + 2 * w->channels->n);
 	command_add_name(c, "clock", "");
 	command_add_name(c, "epoch", "");
 	command_add_name(c, "recorder", "");
@@ -20,6 +20,7 @@ build_eval(struct take_words *w, const char *session_key)
 		command_add_text(c, session_key);
 	else
 		command_add_name(c, "recorder", ""); /* see snapshot.lua */
+	command_add_name(c, "last", "");
 	for (i = 0; i < w->channels->n; i++) {
 		command_add_name(c, "history:", w->channels->items[i].name);
 		command_add_name(c, "meta:", w->channels->items[i].name);
@@ -50,7 +51,7 @@ take_words_init(struct take_words *w, const char *prefix,
 	int eval, subscribe;
 
 	w->channels = channels;
-	eval = command_init(&w->eval, prefix, 11 + 3 * n, 7 + 3 * n);
+	eval = command_init(&w->eval, prefix, 12 + 3 * n, 8 + 3 * n);
 	subscribe = command_init(&w->subscribe, prefix, 3 + 2 * n, 1 + n);
 	if (eval == -1 || subscribe == -1)
 		return -1;

@@ -32,11 +32,11 @@ session_has_its_key_in_its_place(void **state)
 		const char *key, *keys, *subscribe;
 	} table[] = {
 		{ NULL,
-		    "8 p:clock p:epoch p:recorder p:recorder"
+		    "9 p:clock p:epoch p:recorder p:recorder p:last"
 		    " p:history:all p:meta:all p:history:foo p:meta:foo",
 		    "SUBSCRIBE p:recorder p:event:all p:event:foo" },
 		{ "p:session:ab",
-		    "8 p:clock p:epoch p:recorder p:session:ab"
+		    "9 p:clock p:epoch p:recorder p:session:ab p:last"
 		    " p:history:all p:meta:all p:history:foo p:meta:foo",
 		    "SUBSCRIBE p:recorder p:event:all p:event:foo"
 		    " p:session:ab" },
@@ -93,8 +93,8 @@ each_take_replaces_the_last(void **state)
 	for (i = 0; i < ROWS(table); i++) {
 		take_words_set(&w, table[i].positions, table[i].highest,
 		    &table[i].start, 4194304);
-		/* after EVAL, the script, the number of keys, and eight */
-		assert_words(&w.eval, 11, table[i].eval);
+		/* after EVAL, the script, the number of keys, and nine */
+		assert_words(&w.eval, 12, table[i].eval);
 		/* after SUBSCRIBE and four channels of ours */
 		assert_words(&w.subscribe, 5, table[i].plain);
 	}
@@ -122,7 +122,7 @@ longest_names_have_room(void **state)
 	assert_int_equal(take_words_init(&w, "p:", &most, "p:s"), 0);
 	take_words_set(&w, positions, UINT64_MAX,
 	    &(struct cursor){ CURSOR_SINCE, 1 }, TAKE_BYTES_MAX);
-	assert_int_equal(w.eval.argc, 11 + 3000);
+	assert_int_equal(w.eval.argc, 12 + 3000);
 	assert_int_equal(w.subscribe.argc, 3 + 2000);
 	take_words_free(&w);
 }
