@@ -61,6 +61,8 @@ ask(struct follower *f)
 	const struct progress *p = &f->delivery.progress;
 	const struct cursor start = delivery_start(&f->delivery);
 
+	f->is_summoned = false;
+
 	if (redis_sub_ask(f->sub, p->positions, p->seen_clock, &start,
 		f->size.bytes) == -1)
 		lose(f);
@@ -141,14 +143,21 @@ follow_wake(struct follower *f)
 		ask(f);
 }
 
+/* Check at a random moment, if that is sooner than the next check. */
+static void
+check_within(struct follower *f, int64_t min_ms, int64_t max_ms)
+{
+	const int64_t then_ms = clock_now_ms() + clock_random(min_ms, max_ms);
+
+	if (f->state == FOLLOW_LIVE && then_ms < f->due_ms)
+		f->due_ms = then_ms;
+}
+
 void
 follow_doubt(struct follower *f)
 {
 	/* not at once: Redis is to hear of it first, and there may be many */
-	const int64_t soon_ms = clock_now_ms() + clock_random(50, 150);
-
-	if (f->state == FOLLOW_LIVE && soon_ms < f->due_ms)
-		f->due_ms = soon_ms;
+	check_within(f, 50, 150);
 }
 
 /* --- what a take found -------------------------------------------------- */
@@ -246,10 +255,18 @@ static enum client_result
 hear_record(struct follower *f, size_t channel, const struct record *rec)
 {
 	struct progress *p = &f->delivery.progress;
+	int64_t spread_ms;
 
+	if (record_is_summons(rec, &spread_ms)) {
+		check_within(f, 0, spread_ms);
+		f->is_summoned = true;
+		return CLIENT_OK;
+	}
 	if (p->positions[channel].is_exact &&
 	    progress_is_next(p, channel, rec) && !is_far_ahead(f, rec))
 		return delivery_put_record(&f->delivery, channel, rec);
+	if (f->is_summoned) /* it comes with what it comes after */
+		return CLIENT_OK;
 	if (f->state == FOLLOW_LIVE)
 		progress_note_live(p, channel, rec);
 	take_again(f);

@@ -150,8 +150,9 @@ end
 for i = 6, #ARGV do
 	local history, meta, was = KEYS[2 * i - 7], KEYS[2 * i - 6], before[i]
 	local id_text = ids[i - 5]
-	local record = id_text .. ' ' .. was[1] .. ' ' .. origin .. '\nid: ' ..
-		id_text .. '\n' .. frame
+	local head = id_text .. ' ' .. was[1] .. ' ' .. origin .. '\nid: ' ..
+		id_text .. '\n'
+	local record = head .. frame
 	local len = redis.call('RPUSH', history, record)
 	local bytes, ndropped = #record, 0
 	if len > 1 then
@@ -177,6 +178,17 @@ for i = 6, #ARGV do
 		string.format('%.0f', bytes))
 	redis.call('EXPIRE', history, string.format('%.0f', age))
 	redis.call('EXPIRE', meta, '2592000')
+	-- Redis holds what it publishes once for each subscriber.  Past 32 MiB they
+	-- get a summons instead, and read it from the history, spread over the
+	-- time (ms) that it says: 400 MB a second.
+	if #record > 65536 then
+		local count = redis.pcall('PUBSUB', 'NUMSUB', live .. ARGV[i])
+		local sum = not count.err and count[2] * #record or 0
+		if sum > 33554432 then
+			record = head .. ': ' ..
+				string.format('%.0f', math.min(sum / 400000, 10000)) .. '\n\n'
+		end
+	end
 	redis.call('PUBLISH', live .. ARGV[i], record)
 end
 if origin == 'r' then

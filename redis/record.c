@@ -13,6 +13,7 @@
 
 /* Ids are exact in Lua and JavaScript up to here: 2^53. */
 #define ID_MAX (UINT64_C(1) << 53)
+#define SPREAD_MS_MAX 60000
 
 /* Read an id of digits, without leading zeros, and the byte after it.
  * Returns the length of both, or 0 if it is none. */
@@ -74,6 +75,19 @@ record_parse(struct record *rec, const char *p, size_t len)
 		return -1;
 	*rec = found;
 	return 0;
+}
+
+bool
+record_is_summons(const struct record *rec, int64_t *spread_ms)
+{
+	uint64_t ms;
+
+	if (rec->body_len < 5 || memcmp(rec->body, ": ", 2) != 0 ||
+	    parse_u64(rec->body + 2, rec->body_len - 4, SPREAD_MS_MAX, &ms) ==
+		-1)
+		return false;
+	*spread_ms = (int64_t)ms;
+	return true;
 }
 
 int

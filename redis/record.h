@@ -3,6 +3,7 @@
 #ifndef RECORD_H
 #define RECORD_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -37,6 +38,11 @@ struct relay {
  * line.  *rec borrows from p.
  */
 int record_parse(struct record *rec, const char *p, size_t len);
+
+/* Is it a summons: a record of so many bytes that Redis shall not hold it once
+ * for each subscriber?  Then it is to be read from the history, at a random
+ * moment within *spread_ms. */
+bool record_is_summons(const struct record *rec, int64_t *spread_ms);
 
 /* Read a relay.  Returns as record_parse. */
 int relay_parse(struct relay *r, const char *p, size_t len);

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from processes import SSE_PUBLISH_BIN, memory_peak_kb, redis_environment, under_sanitizer, wait_until
+from processes import SSE_PUBLISH_BIN, memory_peak_kb, publish_ids, redis_environment, under_sanitizer, wait_until
 
 NUMBER = 3000
 SIZE = 8000  # of an event: 24 MB in all, six times what a stream keeps for its client
@@ -109,3 +109,28 @@ def test_shutting_down(redis, start_fcgi_sse, loop, publish):
     assert fast.ended == "clean" and 1000 <= fast.retry_ms <= 5000
     fcgi_sse.wait()
     assert "signal 9" not in fcgi_sse.stderr()
+
+
+def test_large_event_to_many(redis, start_fcgi_sse, loop):
+    """A large event to many: Redis does not hold it for each of them; all get it, once, and in its place."""
+    fcgi_sse = start_fcgi_sse(redis, "--record=none")
+    sizes = [10, 1000000, 10, 900000, 10, 10]
+    few = [loop.live(fcgi_sse, "a") for _ in range(3)]
+    raw = redis.client.pubsub()
+    raw.subscribe("sse:event:a")
+    publish_ids(redis, "a", stdin=b"x" * 1000000)
+    many = few + [loop.live(fcgi_sse, "a,b") for _ in range(42)]
+    ids = [publish_ids(redis, "a", stdin=b"x" * size)[0] for size in sizes]
+    for stream in many:
+        there = len(ids) + (stream in few)  # those have had one before
+        stream.wait_for(lambda s: len(s.events) >= there, 60)
+        assert [int(e.id) for e in stream.events][-len(ids):] == ids and not stream.resets
+        assert [len(e.data) for e in stream.events][-len(ids):] == sizes
+    heard = []
+    while len(heard) < 1 + len(sizes):
+        message = raw.get_message(timeout=10)
+        if message["type"] == "message":
+            heard.append(len(message["data"]))
+    assert heard[0] > 1000000, "few hear it whole"
+    assert max(heard[1:]) < 1000, "many are summoned"
+    raw.close()
