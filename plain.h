@@ -43,8 +43,8 @@ struct plain {
 	/* what a recorder passed on, by channel; owned; NULL: there is none */
 	struct plain_relayed *relayed;
 	char recorder[PLAIN_TOKEN_SIZE]; /* that one; "": not known */
-	bool has_relays;   /* a take has seen that it does, */
-	struct buf relays; /* until then they are held here */
+	bool has_relays;		 /* a take has seen that it does, */
+	struct buf relays;		 /* until then they are held here */
 
 	/* after an announcement, until a take shows what it is worth */
 	bool is_holding;

@@ -110,9 +110,7 @@ record_queue_put(struct record_queue *q, const char *channel,
 const struct queued_message *
 record_queue_to_relay(const struct record_queue *q)
 {
-	return q->ninflight > 0 || q->must_rewind || q->relaying != NULL
-		   ? NULL
-		   : q->unrelayed;
+	return q->ninflight > 0 ? NULL : q->unrelayed;
 }
 
 void
@@ -132,7 +130,7 @@ record_queue_relayed(struct record_queue *q)
 }
 
 void
-record_queue_relay_lost(struct record_queue *q)
+record_queue_relay_refused(struct record_queue *q)
 {
 	q->relaying = NULL;
 }
