@@ -33,8 +33,11 @@ record_relay_begin(struct record_relay *r)
 void
 record_relay_note_id(struct record_relay *r, uint64_t id)
 {
-	if (id > r->base)
-		r->base = id;
+	if (id <= r->base)
+		return;
+	r->base = id;
+	/* if streams have one under the old base, not again under this */
+	record_queue_relayed(r->queue);
 }
 
 bool

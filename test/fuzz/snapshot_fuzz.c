@@ -145,7 +145,7 @@ LLVMFuzzerTestOneInput(const unsigned char *input, size_t size)
 {
 	struct input in = { input, size };
 	const size_t head = next_byte(&in), n = head % (NCHANNELS_MAX + 1);
-	redisReply *r = head & 0x80 ? build_array(&in, 11, 0) : build(&in, 0);
+	redisReply *r = head & 0x80 ? build_array(&in, 12, 0) : build(&in, 0);
 
 	if (snapshot_is_valid(r))
 		check(r, n);

@@ -166,7 +166,8 @@ fuzz_relay(const char *p, size_t len)
 	assert(record_has_header(p, len)); /* recorders leave it alone */
 	assert(record_parse(&rec, p, len) == -1);
 	buf_init(&b, len);
-	assert(buf_printf(&b, "0 %" PRIu64 " r\n", r.place) == 0);
+	assert(buf_printf(&b, "%" PRIu64 " %" PRIu64 " r\n", r.base, r.place) ==
+	       0);
 	assert(buf_put(&b, r.frame, r.frame_len) == 0);
 	assert(b.len == len && memcmp(b.bytes, p, len) == 0);
 	assert(r.frame + r.frame_len == p + len);

@@ -4,6 +4,7 @@
 #include "test/unit/unit.h"
 
 #define NOW_MS 1000000
+#define NOW_US 1700000000000000 /* Redis' time */
 #define UP(attempt, token) "0 0 r\nup " attempt " " token
 #define DOWN(token) "0 0 r\ndown " token
 #define FORGET(token) "0 0 r\nforget " token
@@ -60,9 +61,10 @@ read_acquired(struct lease *l, const char *verdict, int64_t seq,
 		{ .kind = ANSWER_TEXT, .text = verdict },
 		{ .kind = ANSWER_NUMBER, .number = seq },
 		{ .kind = ANSWER_NUMBER, .number = attempt },
+		{ .kind = ANSWER_NUMBER, .number = NOW_US },
 	};
 	const struct answer a = {
-		.kind = ANSWER_LIST, .number = 3, .reply = items
+		.kind = ANSWER_LIST, .number = 4, .reply = items
 	};
 
 	return lease_read_acquired(l, &a, recorded);
@@ -121,7 +123,7 @@ asks_with_a_number_of_its_own(void **state)
 	}
 	assert_int_equal(lease_append_release(&l, NULL), 0);
 	assert_string_equal(words, "1 sse:recorder release me a*,b 0 2000 4 ");
-	assert_int_equal(lease_append_forget(&l, NULL), 0);
+	assert_int_equal(lease_append_notice(&l, NULL, "forget"), 0);
 	assert_string_equal(words, "PUBLISH sse:recorder " FORGET("me"));
 
 	/* without memory no answer is due, and it is tried again */
@@ -154,8 +156,10 @@ begins_and_ends_with_its_subscription(void **state)
 	assert_int_equal(hear(&l, (struct str)S(UP("1", "one"))), LEASE_BEGINS);
 	assert_true(lease_may_record(&l));
 
+	l.shows_relay = true; /* of the first one */
 	lease_begin(&l, "two", NOW_MS + 7);
-	assert_false(l.is_held || l.is_active || lease_may_record(&l));
+	assert_false(
+	    l.is_held || l.is_active || l.shows_relay || lease_may_record(&l));
 	assert_int_equal(l.due_ms, NOW_MS + 7);
 	lease_ask(&l, NULL, LEASE_ACQUIRE, 5, NOW_MS);
 	assert_string_equal(
@@ -167,9 +171,10 @@ begins_and_ends_with_its_subscription(void **state)
 	assert_false(l.is_active);
 	assert_int_equal(hear(&l, (struct str)S(UP("2", "two"))), LEASE_BEGINS);
 
+	l.shows_relay = true;
 	lease_end(&l);
-	assert_false(
-	    l.is_hearing || l.is_held || l.is_active || lease_may_record(&l));
+	assert_false(l.shows_relay || l.is_hearing || l.is_held ||
+		     l.is_active || lease_may_record(&l));
 }
 
 static void
@@ -247,6 +252,8 @@ answer_says_who_holds_it(void **state)
 		assert_false(l.is_asking);
 		if (table[i].want == LEASE_KEPT)
 			assert_int_equal(recorded, 5);
+		if (table[i].want != LEASE_OTHERS)
+			assert_int_equal(l.answered_us, NOW_US);
 	}
 	/* an error says nothing, but is an answer */
 	l = subscribed(0);
@@ -329,6 +336,7 @@ own_announcement_alone_begins(void **state)
 		{ S(DOWN("me")), true, LEASE_NO_NEWS, true, false },
 		{ S(DOWN("you")), true, LEASE_NO_NEWS, true, false },
 		/* no announcements */
+		{ S("0 0 r\nrelay me"), true, LEASE_NO_NEWS, true, false },
 		{ S(FORGET("me")), true, LEASE_NO_NEWS, true, false },
 		{ S(FORGET("you")), false, LEASE_NO_NEWS, false, false },
 		{ S(UP("2", "")), true, LEASE_NO_NEWS, true, false },

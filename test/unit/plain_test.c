@@ -69,6 +69,7 @@ message_becomes_a_frame(void **state)
 		{ "7 5 p\nid: 7\ndata: x\n\n", 100, NULL },
 		{ UP "1 token", 100, NULL },
 		{ "0 3 r\ndata: x\n\n", 100, NULL },
+		{ "7 3 r\ndata: x\n\n", 100, NULL },
 		{ "xxxxxxxxxx", 10, NULL },
 	};
 	struct buf frame;
@@ -255,64 +256,96 @@ megabyte_is_held_at_most(void **state)
 
 #define NCHANNELS 2
 
+/* A relay of this place after this id. */
 static bool
-record_comes(struct plain *p, size_t channel, enum record_origin origin)
+relay_comes(struct plain *p, size_t channel, uint64_t base, uint64_t place)
 {
-	const struct record rec = { .origin = origin };
+	const struct relay r = { .base = base, .place = place };
+
+	return plain_hear_relay(p, channel, &r);
+}
+
+static bool
+record_comes(
+    struct plain *p, size_t channel, enum record_origin origin, uint64_t id)
+{
+	const struct record rec = { .id = id, .origin = origin };
 
 	return plain_was_passed(p, channel, &rec);
 }
 
-/*
- * What happens in channel 0: 1-9 a relay of that place, new; the same after '!':
- * not new.  'r' a record that was passed on, 'R' one that was not; 'p' one that
- * was published.  'c' a cut; 'u' the recorder's announcement, 'U' another's,
- * 'F' its notice to forget; 't' a take that finds it, 'T' another, '0' nobody.
- */
-static void
-play(struct plain *p, const char *script)
-{
-	const char *s;
-	bool is_new;
+/* A stream of which one channel is looked at. */
+struct scene {
+	struct plain p;
+	uint64_t recorded, heard; /* ids so far: in Redis, and in the stream */
+};
 
-	for (s = script; *s != '\0'; s++) {
-		if (*s >= '1' && *s <= '9') {
-			is_new = s == script || s[-1] != '!';
-			if (plain_hear_relay(p, 0, (uint64_t)(*s - '0')) !=
-			    is_new)
-				fail_msg("%s: %s", script, s);
-			continue;
-		}
-		switch (*s) {
-		case 'r':
-		case 'R':
-			if (record_comes(p, 0, ORIGIN_RECORDED) != (*s == 'r'))
-				fail_msg("%s: %s", script, s);
-			break;
-		case 'p':
-			assert_false(record_comes(p, 0, ORIGIN_PUBLISHED));
-			break;
-		case 'c':
-			plain_cut(p);
-			break;
-		case 'u':
-		case 'U':
-			up(p, *s == 'u' ? "abc" : "other");
-			break;
-		case 'F':
-			hear_notice(p, (struct str)S("0 0 r\nforget abc"));
-			break;
-		case 't':
-		case 'T':
-			plain_note_recorder(p, *s == 't' ? "abc" : "other");
-			break;
-		case '0':
-			plain_note_recorder(p, NULL);
-			break;
-		default:
-			assert_int_equal(*s, '!');
-		}
+/* A record comes, which was recorded before, or is just now. */
+static bool
+next_record_comes(struct scene *sc)
+{
+	if (sc->heard == sc->recorded)
+		sc->recorded++;
+	return record_comes(&sc->p, 0, ORIGIN_RECORDED, ++sc->heard);
+}
+
+/*
+ * What happens: 1-9 a relay of that place, new; the same after '!': not new.
+ * 'r' a record that was passed on, 'R' one that was not; 'p' one that was
+ * published; 'x' one that is on its way.  'c' a cut; 'u' the recorder's
+ * announcement, 'U' another's, 'F' its notice to forget; 't' a take that finds
+ * it, 'T' another, '0' nobody.  false: it is not so.
+ */
+static bool
+happens(struct scene *sc, char what, bool is_new)
+{
+	switch (what) {
+	case 'r':
+	case 'R':
+		return next_record_comes(sc) == (what == 'r');
+	case 'p':
+		return !record_comes(
+		    &sc->p, 0, ORIGIN_PUBLISHED, sc->heard + 1);
+	case 'x':
+		sc->recorded++;
+		break;
+	case 'c':
+		plain_cut(&sc->p);
+		break;
+	case 'u':
+	case 'U':
+		up(&sc->p, what == 'u' ? "abc" : "other");
+		break;
+	case 'F':
+		hear_notice(&sc->p, (struct str)S("0 0 r\nforget abc"));
+		break;
+	case 't':
+	case 'T':
+		plain_note_recorder(&sc->p, what == 't' ? "abc" : "other");
+		break;
+	case '0':
+		plain_note_recorder(&sc->p, NULL);
+		break;
+	case '!':
+		break;
+	default:
+		return relay_comes(&sc->p, 0, sc->recorded,
+			   (uint64_t)(what - '0')) == is_new;
 	}
+	return true;
+}
+
+static void
+play(const char *what, const char *script, bool is_newcomer)
+{
+	struct scene sc = { .recorded = 0 };
+	const char *s;
+
+	plain_init(&sc.p, NCHANNELS, is_newcomer);
+	for (s = script; *s != '\0'; s++)
+		if (!happens(&sc, *s, s == script || s[-1] != '!'))
+			fail_msg("%s: %s at %s", what, script, s);
+	plain_free(&sc.p);
 }
 
 static void
@@ -330,9 +363,16 @@ relays_are_known_as_records(void **state)
 		{ "published ones are no matter", "12prpprpRp", NULL },
 		{ "they step forward", "12r23rrrR", NULL },
 		{ "to nothing, and again", "1r1r12rrR", NULL },
-		{ "repeated", "12!1!2r!1rR", NULL },
+		{ "repeated", "12!1!2r2!1!2rrR", NULL },
 		{ "some before the first", "34RRrrR", "34rrrrR" },
 		{ "before the first, after records", "R2RrR", "R2rrR" },
+		/* records that the recorder knows of and the stream does not */
+		{ "on their way", "123xx2rrrrR", NULL },
+		{ "on their way, and a gap", "12xx3rrRRrR", "12xx3rrRRrR" },
+		{ "all on their way", "12xx1rrrR", NULL },
+		{ "on their way, by and by", "12x2x2rrrrR", NULL },
+		{ "on their way before the first", "xx1RRrR", NULL },
+		{ "repeated, meanwhile", "12x2!2!1rrrR", NULL },
 		/* what a newcomer missed later is its */
 		{ "a gap", "125rrRRrR", NULL },
 		{ "two gaps", "2479RrRrRRrRrR", "2479rrRrRRrRrR" },
@@ -358,18 +398,15 @@ relays_are_known_as_records(void **state)
 		{ "for a while nobody", "t12003rrrR", NULL },
 		{ "found for the first time", "12trrR", NULL },
 	};
-	struct plain p;
 	size_t i;
 
 	(void)state;
 	for (i = 0; i < ROWS(table); i++) {
-		plain_init(&p, NCHANNELS, false);
-		play(&p, table[i].script);
-		plain_free(&p);
-		plain_init(&p, NCHANNELS, true);
-		play(&p, table[i].as_newcomer != NULL ? table[i].as_newcomer
-						      : table[i].script);
-		plain_free(&p);
+		play(table[i].what, table[i].script, false);
+		play(table[i].what,
+		    table[i].as_newcomer != NULL ? table[i].as_newcomer
+						 : table[i].script,
+		    true);
 	}
 }
 
@@ -381,13 +418,13 @@ channels_have_places_of_their_own(void **state)
 
 	(void)state;
 	plain_init(&p, NCHANNELS, true);
-	assert_true(plain_hear_relay(&p, 0, 1));
-	assert_true(plain_hear_relay(&p, 1, 2));
-	assert_true(record_comes(&p, 1, ORIGIN_RECORDED));
-	assert_true(record_comes(&p, 1, ORIGIN_RECORDED));
-	assert_false(record_comes(&p, 1, ORIGIN_RECORDED));
-	assert_true(record_comes(&p, 0, ORIGIN_RECORDED));
-	assert_false(record_comes(&p, 0, ORIGIN_RECORDED));
+	assert_true(relay_comes(&p, 0, 0, 1));
+	assert_true(relay_comes(&p, 1, 0, 2));
+	assert_true(record_comes(&p, 1, ORIGIN_RECORDED, 1));
+	assert_true(record_comes(&p, 1, ORIGIN_RECORDED, 2));
+	assert_false(record_comes(&p, 1, ORIGIN_RECORDED, 3));
+	assert_true(record_comes(&p, 0, ORIGIN_RECORDED, 4));
+	assert_false(record_comes(&p, 0, ORIGIN_RECORDED, 5));
 	plain_free(&p);
 }
 
@@ -403,15 +440,15 @@ oldest_gaps_are_closed(void **state)
 	(void)state;
 	plain_init(&p, 1, false);
 	for (place = 1; place <= n; place++)
-		assert_true(plain_hear_relay(&p, 0, 2 * place));
+		assert_true(relay_comes(&p, 0, 0, 2 * place));
 	/* 2, 4, ...: of 3 and 5 nothing is known */
-	assert_false(record_comes(&p, 0, ORIGIN_RECORDED));
+	assert_false(record_comes(&p, 0, ORIGIN_RECORDED, 1));
 	for (place = 2; place <= 6; place++)
-		assert_true(record_comes(&p, 0, ORIGIN_RECORDED));
+		assert_true(record_comes(&p, 0, ORIGIN_RECORDED, place));
 	for (; place <= 2 * n; place++)
-		assert_int_equal(
-		    record_comes(&p, 0, ORIGIN_RECORDED), place % 2 == 0);
-	assert_false(record_comes(&p, 0, ORIGIN_RECORDED));
+		assert_int_equal(record_comes(&p, 0, ORIGIN_RECORDED, place),
+		    place % 2 == 0);
+	assert_false(record_comes(&p, 0, ORIGIN_RECORDED, place));
 	plain_free(&p);
 }
 
@@ -427,51 +464,135 @@ tokens_are_compared_whole(void **state)
 	endless[PLAIN_TOKEN_SIZE] = '\0';
 	plain_init(&p, NCHANNELS, false);
 	plain_note_recorder(&p, "abc");
-	play(&p, "12");
+	assert_true(relay_comes(&p, 0, 0, 1));
+	assert_true(relay_comes(&p, 0, 0, 2));
 	plain_note_recorder(&p, endless);
-	play(&p, "r");
+	assert_true(record_comes(&p, 0, ORIGIN_RECORDED, 1));
 	plain_note_recorder(&p, "abcd");
-	play(&p, "R");
+	assert_false(record_comes(&p, 0, ORIGIN_RECORDED, 2));
 	plain_free(&p);
+}
+
+/* A relay on channel 1, after id 2, in memory of exactly its length. */
+static bool
+hold_relay(struct plain *p, uint64_t place, const char *frame)
+{
+	char *copy = exact_copy((struct str){ frame, strlen(frame) });
+	const struct relay r = { 2, place, copy, strlen(frame) };
+	bool is_held = plain_hold_relay(p, 1, &r);
+
+	free(copy);
+	return is_held;
+}
+
+static void
+check_relay(struct plain *p, size_t *at, uint64_t place, const char *frame)
+{
+	struct relay r;
+	size_t channel;
+
+	assert_true(plain_next_relay(p, at, &channel, &r));
+	assert_int_equal(channel, 1);
+	assert_int_equal(r.base, 2);
+	assert_int_equal(r.place, place);
+	assert_true(is_equal(
+	    r.frame, r.frame_len, (struct str){ frame, strlen(frame) }));
+}
+
+static void
+relays_are_held_until_a_take_believes_them(void **state)
+{
+	/* once a take has seen that a recorder passes messages on they pass, in
+	 * order; when one sees that none does they are forgotten */
+	struct plain p;
+	struct relay r;
+	size_t at = 0, channel;
+
+	(void)state;
+	plain_init(&p, NCHANNELS, false);
+	assert_false(plain_next_relay(&p, &at, &channel, &r));
+	assert_true(hold_relay(&p, 1, "a\n\n"));
+	assert_true(hold_relay(&p, 2, ""));
+	plain_set_relays(&p, true);
+	assert_false(hold_relay(&p, 3, "c\n\n"));
+	check_relay(&p, &at, 1, "a\n\n");
+	check_relay(&p, &at, 2, "");
+	assert_false(plain_next_relay(&p, &at, &channel, &r));
+	plain_drop_relays(&p);
+	at = 0;
+	assert_false(plain_next_relay(&p, &at, &channel, &r));
+
+	plain_set_relays(&p, false);
+	assert_true(hold_relay(&p, 4, "d\n\n"));
+	plain_set_relays(&p, false);
+	assert_false(plain_next_relay(&p, &at, &channel, &r));
+	/* none of these counts as passed on */
+	assert_false(record_comes(&p, 1, ORIGIN_RECORDED, 3));
+	assert_true(hold_relay(&p, 5, "e\n\n"));
+	plain_free(&p);
+}
+
+static void
+megabyte_of_relays_is_held_at_most(void **state)
+{
+	const size_t len = (1 << 20) - 100;
+	char *large = calloc(1, len);
+	const struct relay r = { 2, 1, large, len };
+	struct relay got;
+	struct plain p;
+	size_t at = 0, channel;
+
+	(void)state;
+	plain_init(&p, NCHANNELS, false);
+	assert_true(plain_hold_relay(&p, 0, &r));
+	assert_true(plain_hold_relay(&p, 0, &r));
+	plain_set_relays(&p, true);
+	assert_true(plain_next_relay(&p, &at, &channel, &got));
+	assert_int_equal(got.frame_len, len);
+	assert_false(plain_next_relay(&p, &at, &channel, &got));
+	plain_free(&p);
+	free(large);
 }
 
 /* A recorder's queue of one channel, and a stream that hears it. */
 struct model {
-	struct plain p;
+	struct scene sc;
 	bool is_passed[400]; /* to the stream, of each message */
-	size_t nrecorded, nrelayed, nput;
+	size_t nrelayed, nput;
 	bool hears;
 };
 
 static void
 step(struct model *m, uint64_t chance)
 {
-	bool was_passed;
-	size_t place;
+	struct scene *sc = &m->sc;
+	bool is_passed;
 
-	if (chance < 6 && m->nput < ROWS(m->is_passed)) {
+	if (chance < 5 && m->nput < ROWS(m->is_passed)) {
 		m->nput++;
-	} else if (chance < 11 && m->nrelayed < m->nput) {
-		place = m->nrelayed - m->nrecorded + 1;
+	} else if (chance < 10 && m->nrelayed < m->nput &&
+		   m->nrelayed - sc->heard < PLAIN_RANGES_MAX) {
 		m->is_passed[m->nrelayed] =
-		    m->hears && plain_hear_relay(&m->p, 0, place);
+		    m->hears && relay_comes(&sc->p, 0, sc->recorded,
+				    m->nrelayed - sc->recorded + 1);
 		m->nrelayed++;
-	} else if (chance < 14 && m->nrecorded < m->nrelayed) {
-		/* what it does not hear comes with its take: as late as this */
-		m->hears = true;
-		was_passed = record_comes(&m->p, 0, ORIGIN_RECORDED);
-		assert_int_equal(was_passed, m->is_passed[m->nrecorded++]);
+	} else if (chance < 12 && sc->recorded < m->nrelayed) {
+		sc->recorded++;
+	} else if (chance < 14 && sc->heard < sc->recorded) {
+		m->hears = true; /* by a take, at last */
+		is_passed = m->is_passed[sc->heard];
+		assert_int_equal(next_record_comes(sc), is_passed);
 	} else if (chance == 14) {
 		m->hears = !m->hears;
-		plain_cut(&m->p);
+		plain_cut(&sc->p);
 	}
 }
 
 static void
 each_is_given_once(void **state)
 {
-	/* whatever is missed in cuts: what was passed on is known, and nothing
-	 * else, as long as there is room for the gaps */
+	/* whatever is missed in cuts, and however late records come: what was
+	 * passed on is known, and nothing else, as long as there is room */
 	uint64_t chance = 1;
 	struct model m;
 	int run, i;
@@ -479,16 +600,13 @@ each_is_given_once(void **state)
 	(void)state;
 	for (run = 0; run < 500; run++) {
 		m = (struct model){ .hears = true };
-		plain_init(&m.p, 1, false);
+		plain_init(&m.sc.p, 1, false);
 		for (i = 0; i < 1000; i++) {
 			chance = chance * UINT64_C(6364136223846793005) +
 				 UINT64_C(1442695040888963407);
-			if (m.nrelayed - m.nrecorded < 2 * PLAIN_RANGES_MAX)
-				step(&m, chance >> 60);
-			else
-				step(&m, 11);
+			step(&m, chance >> 60);
 		}
-		plain_free(&m.p);
+		plain_free(&m.sc.p);
 	}
 }
 
@@ -505,6 +623,8 @@ main(void)
 		cmocka_unit_test(channels_have_places_of_their_own),
 		cmocka_unit_test(oldest_gaps_are_closed),
 		cmocka_unit_test(tokens_are_compared_whole),
+		cmocka_unit_test(relays_are_held_until_a_take_believes_them),
+		cmocka_unit_test(megabyte_of_relays_is_held_at_most),
 		cmocka_unit_test(each_is_given_once),
 	};
 

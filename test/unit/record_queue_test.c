@@ -500,25 +500,24 @@ counts_are_freed_with_their_messages(void **state)
 }
 
 static void
-one_is_passed_on_at_a_time(void **state)
+oldest_is_passed_on(void **state)
 {
 	/* the oldest that was not passed on, while none is in flight; it is the
-	 * same again if it was lost */
+	 * same again if that was refused, or no answer comes */
 	struct record_queue q = { 0 };
 
 	(void)state;
 	check_relay(&q, '-', 0);
 	put(&q, "abc");
 	check_relay(&q, 'a', 1);
-	check_relay(&q, 'a', 1); /* until it is sent */
+	check_relay(&q, 'a', 1); /* until streams have it */
 	record_queue_relaying(&q);
-	check_relay(&q, '-', 0);
-	put(&q, "d");
-	check_relay(&q, '-', 0);
+	check_relay(&q, 'a', 1);
 	record_queue_relayed(&q);
 	check_relay(&q, 'b', 2);
 	record_queue_relaying(&q);
-	record_queue_relay_lost(&q);
+	record_queue_relay_refused(&q);
+	record_queue_relayed(&q); /* of none */
 	assert_false(q.head->next->is_relayed);
 	check_relay(&q, 'b', 2);
 	/* not while one is in flight, nor while one waits to go again */
@@ -533,10 +532,10 @@ one_is_passed_on_at_a_time(void **state)
 	record_one(&q);
 	record_one(&q);
 	check_relay(&q, 'c', 1);
-	relay(&q, "cd");
+	relay(&q, "c");
 	check_relay(&q, '-', 0);
-	put(&q, "e");
-	check_relay(&q, 'e', 3);
+	put(&q, "d");
+	check_relay(&q, 'd', 2);
 	record_queue_free(&q);
 }
 
@@ -546,7 +545,7 @@ relay_of_a_dropped_one_does_not_matter(void **state)
 	/* the answer about one that was dropped meanwhile is about no other */
 	static const struct {
 		bool is_there; /* another one, when the answer comes */
-		bool is_lost;
+		bool is_refused;
 	} table[] = {
 		{ false, false },
 		{ false, true },
@@ -563,8 +562,8 @@ relay_of_a_dropped_one_does_not_matter(void **state)
 		assert_int_equal(record_queue_drop_all(&q), 2);
 		if (table[i].is_there)
 			put(&q, "c");
-		if (table[i].is_lost)
-			record_queue_relay_lost(&q);
+		if (table[i].is_refused)
+			record_queue_relay_refused(&q);
 		else
 			record_queue_relayed(&q);
 		if (!table[i].is_there)
@@ -579,7 +578,8 @@ static void
 passed_on_ones_make_room(void **state)
 {
 	/* those that were passed on are dropped, and the places of the others
-	 * step forward; none while one is on its way, or in flight */
+	 * step forward; none while streams may have another, or one is in
+	 * flight */
 	static const struct {
 		const char *relayed; /* of "abcd" */
 		bool is_relaying, is_sending;
@@ -623,9 +623,8 @@ passed_on_ones_make_room(void **state)
 static void
 others_are_dropped_alone(void **state)
 {
-	/* those that no stream has got are dropped, from the tail: places go on
-	 * after what is left.  Who may have got one has got it.  With some in
-	 * flight all are dropped */
+	/* those that no stream can have are dropped, from the tail: places go on
+	 * after what is left.  With some in flight all are dropped */
 	static const struct {
 		const char *relayed; /* of "abcd" */
 		bool is_relaying, is_sending;
@@ -766,7 +765,7 @@ main(void)
 		cmocka_unit_test(doubtful_ones_are_dropped_alone),
 		cmocka_unit_test(places_are_counted_by_channel),
 		cmocka_unit_test(counts_are_freed_with_their_messages),
-		cmocka_unit_test(one_is_passed_on_at_a_time),
+		cmocka_unit_test(oldest_is_passed_on),
 		cmocka_unit_test(relay_of_a_dropped_one_does_not_matter),
 		cmocka_unit_test(passed_on_ones_make_room),
 		cmocka_unit_test(others_are_dropped_alone),

@@ -182,35 +182,38 @@ bad_frames_are_refused(void **state)
 static void
 relay_is_taken_apart(void **state)
 {
-	/* a message that is passed on live: its place and its frame, without an
-	 * id.  It is no record, but has a header that a recorder leaves alone;
+	/* a message that is passed on live: after which id it is in which
+	 * place, and its frame, without an id.  It is no record, but has a header that a recorder leaves alone;
 	 * other forms are none */
 	static const struct {
 		struct str bytes;
-		uint64_t place; /* 0: it is none */
+		uint64_t base, place; /* 0: it is none */
 		struct str frame;
 	} table[] = {
-		{ S("0 1 r\ndata: x\n\n"), 1, S("data: x\n\n") },
-		{ S("0 12 r\nevent: a\ndata: x\0\n\n"), 12,
+		{ S("0 1 r\ndata: x\n\n"), 0, 1, S("data: x\n\n") },
+		{ S("7 12 r\nevent: a\ndata: x\0\n\n"), 7, 12,
 		    S("event: a\ndata: x\0\n\n") },
-		{ S("0 9007199254740992 r\n\n\n"), UINT64_C(1) << 53,
-		    S("\n\n") },
-		{ S("0 0 r\ndata: x\n\n"), 0, S("") },
-		{ S("0 0 r\nup 1 abc"), 0, S("") },
-		{ S("0 1 p\ndata: x\n\n"), 0, S("") },
-		{ S("1 1 r\ndata: x\n\n"), 0, S("") },
-		{ S("2 1 r\nid: 2\ndata: x\n\n"), 0, S("") },
-		{ S("0 01 r\ndata: x\n\n"), 0, S("") },
-		{ S("0 -1 r\ndata: x\n\n"), 0, S("") },
-		{ S("0 9007199254740993 r\ndata: x\n\n"), 0, S("") },
-		{ S("0 1 r\ndata: x\n"), 0, S("") },
-		{ S("0 1 r\ndata: x"), 0, S("") },
-		{ S("0 1 r\n\n"), 0, S("") },
-		{ S("0 1 r\n"), 0, S("") },
-		{ S("0 1 r"), 0, S("") },
-		{ S("0 1"), 0, S("") },
-		{ S("data: x\n\n"), 0, S("") },
-		{ S(""), 0, S("") },
+		{ S("9007199254740992 9007199254740992 r\ndata: \n\n"),
+		    UINT64_C(1) << 53, UINT64_C(1) << 53, S("data: \n\n") },
+		{ S("0 0 r\ndata: x\n\n"), 0, 0, S("") },
+		{ S("0 0 r\nup 1 abc"), 0, 0, S("") },
+		{ S("0 1 p\ndata: x\n\n"), 0, 0, S("") },
+		{ S("2 1 r\nid: 2\ndata: x\n\n"), 0, 0, S("") },
+		{ S("2 1 r\nid: 3\ndata: x\n\n"), 0, 0, S("") },
+		{ S("2 1 r\nid: \n\n"), 0, 0, S("") },
+		{ S("02 1 r\ndata: x\n\n"), 0, 0, S("") },
+		{ S("0 01 r\ndata: x\n\n"), 0, 0, S("") },
+		{ S("0 -1 r\ndata: x\n\n"), 0, 0, S("") },
+		{ S("0 9007199254740993 r\ndata: x\n\n"), 0, 0, S("") },
+		{ S("0 1 r\ndata: x\n"), 0, 0, S("") },
+		{ S("0 1 r\ndata: x"), 0, 0, S("") },
+		{ S("0 1 r\n\n\n"), 0, 0, S("") },
+		{ S("0 1 r\n\n"), 0, 0, S("") },
+		{ S("0 1 r\n"), 0, 0, S("") },
+		{ S("0 1 r"), 0, 0, S("") },
+		{ S("0 1"), 0, 0, S("") },
+		{ S("data: x\n\n"), 0, 0, S("") },
+		{ S(""), 0, 0, S("") },
 	};
 	struct record rec = untouched;
 	struct relay r;
@@ -223,7 +226,7 @@ relay_is_taken_apart(void **state)
 		r = (struct relay){ .place = 0 };
 		if (relay_parse(&r, copy, table[i].bytes.len) !=
 			(table[i].place == 0 ? -1 : 0) ||
-		    r.place != table[i].place ||
+		    r.base != table[i].base || r.place != table[i].place ||
 		    !is_equal(r.frame, r.frame_len, table[i].frame))
 			fail_msg("<%s>", table[i].bytes.p);
 		if (table[i].place != 0) {
@@ -282,6 +285,7 @@ announcements_are_taken_apart(void **state)
 		{ S("0 0 r\ndown"), NOTICE_OTHER, 0, S("") },
 		{ S("0 0 r\ndown "), NOTICE_OTHER, 0, S("") },
 		{ S("0 0 r\ndown a b"), NOTICE_OTHER, 0, S("") },
+		{ S("0 0 r\nrelay abc"), NOTICE_OTHER, 0, S("") },
 		{ S("0 0 r\nover 1 abc"), NOTICE_OTHER, 0, S("") },
 	};
 	struct notice n;
