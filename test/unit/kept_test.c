@@ -109,13 +109,13 @@ child_is_awaited_and_named(void **state)
 static void
 next_one_waits_if_it_lived_shortly(void **state)
 {
-	/* one that lived for more than a second is followed at once, others
-	 * with back-off up to two */
+	/* one that lived for more than 0.2 s is followed at once, others with
+	 * back-off up to two seconds */
 	static const struct {
 		int64_t lived_ms, min_ms, max_ms;
 	} table[] = {
-		{ 1001, 0, 0 },
-		{ 1000, 50, 100 },
+		{ 201, 0, 0 },
+		{ 200, 50, 100 },
 		{ 0, 100, 200 },
 		{ 0, 200, 400 },
 		{ 0, 400, 800 },
