@@ -13,7 +13,8 @@ PROGRAMS := fcgi-sse sse-publish
 top := client cookie delivery follow outlet plain progress redis_sub reply \
 	request respond resume session session_grant session_key stream verdict
 parent := children handover kept listener socket
-recorder := lease record_pub record_queue record_sub recorder
+recorder := expected lease record_pub record_queue record_relay record_sub \
+	recorder
 redis := channel command event publish record redis_conn snapshot sse take
 base := backoff buf clock config glob log parse redis_address sandbox utf8
 

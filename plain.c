@@ -2,6 +2,7 @@
 /* Plain messages: what a stream passes on itself, and what it waits for. */
 #include "plain.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -66,6 +67,30 @@ forget_relays(struct plain *p)
 {
 	free(p->relayed);
 	p->relayed = NULL;
+	p->is_newcomer = false; /* it is here when the next ones begin */
+}
+
+/* Places go on as long as it is the same recorder. */
+static void
+set_recorder(struct plain *p, const char *token)
+{
+	if (strcmp(p->recorder, token) == 0)
+		return;
+	snprintf(p->recorder, sizeof(p->recorder), "%s", token);
+	forget_relays(p);
+}
+
+/* Of several any may have the lease: the last one takes it from those before,
+ * but whoever has no right to it can announce himself, too. */
+static void
+hold(struct plain *p, const struct notice *n)
+{
+	char *token = p->announced[p->nannounced++ % PLAIN_TOKENS_MAX];
+
+	memcpy(token, n->token, n->token_len);
+	token[n->token_len] = '\0';
+	p->is_holding = true;
+	set_recorder(p, token);
 }
 
 void
@@ -78,13 +103,8 @@ plain_hear_notice(struct plain *p, const char *notice, size_t len)
 		forget_relays(p);
 		break;
 	case NOTICE_UP:
-		if (n.token_len >= PLAIN_TOKEN_SIZE)
-			break;
-		/* of several the last counts: the one before has lost it */
-		memcpy(p->held_token, n.token, n.token_len);
-		p->held_token[n.token_len] = '\0';
-		p->is_holding = true;
-		forget_relays(p);
+		if (n.token_len < PLAIN_TOKEN_SIZE)
+			hold(p, &n);
 		break;
 	case NOTICE_DOWN:
 	case NOTICE_OTHER:
@@ -107,7 +127,12 @@ plain_keep(struct plain *p, const char *payload, size_t len)
 bool
 plain_are_recorded(const struct plain *p, const char *token)
 {
-	return token != NULL && strcmp(token, p->held_token) == 0;
+	size_t i;
+
+	for (i = 0; token != NULL && i < PLAIN_TOKENS_MAX; i++)
+		if (i < p->nannounced && strcmp(token, p->announced[i]) == 0)
+			return true;
+	return false;
 }
 
 bool
@@ -126,10 +151,22 @@ void
 plain_drop_held(struct plain *p)
 {
 	p->is_holding = false;
+	p->nannounced = 0;
 	buf_free(&p->held);
 }
 
 /* --- from the recorder -------------------------------------------------- */
+
+void
+plain_note_recorder(struct plain *p, const char *token)
+{
+	if (token == NULL || strlen(token) >= PLAIN_TOKEN_SIZE)
+		return;
+	if (p->recorder[0] == '\0') /* the one that was there before */
+		snprintf(p->recorder, sizeof(p->recorder), "%s", token);
+	else
+		set_recorder(p, token);
+}
 
 /* What stands in p->relays in front of each frame. */
 struct held_relay {
@@ -183,9 +220,8 @@ plain_drop_relays(struct plain *p)
 }
 
 static void
-begin_range(struct plain_relayed *of, const struct relay *r, bool is_all_before)
+begin_range(struct plain_relayed *of, uint64_t base, uint64_t first)
 {
-	of->is_cut = false;
 	if (of->n == PLAIN_RANGES_MAX) {
 		/* rather once too few than twice */
 		of->ranges[0].last = of->ranges[1].last;
@@ -193,15 +229,12 @@ begin_range(struct plain_relayed *of, const struct relay *r, bool is_all_before)
 		    (PLAIN_RANGES_MAX - 2) * sizeof(of->ranges[0]));
 		of->n--;
 	}
-	of->ranges[of->n++] = (struct plain_range){ r->base,
-		is_all_before ? 1 : r->place, r->place };
+	of->ranges[of->n++] = (struct plain_range){ base, first, first };
 }
 
 bool
 plain_hear_relay(struct plain *p, size_t channel, const struct relay *r)
 {
-	/* what was before the first that a newcomer gets is not its */
-	const bool is_all_before = p->relayed == NULL && p->is_newcomer;
 	struct plain_relayed *of;
 	struct plain_range *last;
 
@@ -213,21 +246,21 @@ plain_hear_relay(struct plain *p, size_t channel, const struct relay *r)
 	last = of->n > 0 ? &of->ranges[of->n - 1] : NULL;
 	if (last != NULL && last->base == r->base && r->place <= last->last)
 		return false;
-	if (last != NULL && last->base == r->base && !of->is_cut &&
-	    r->place == last->last + 1)
-		last->last = r->place;
-	else
-		begin_range(of, r, is_all_before);
+	/* what was before the first that a newcomer gets is not its */
+	if (p->is_newcomer && !of->has_begun)
+		begin_range(of, r->base, 1);
+	else if (last == NULL || last->base != r->base ||
+		 r->place != last->last + 1)
+		begin_range(of, r->base, r->place);
+	of->ranges[of->n - 1].last = r->place;
+	of->has_begun = true;
 	return true;
 }
 
 void
 plain_cut(struct plain *p)
 {
-	size_t i;
-
-	for (i = 0; p->relayed != NULL && i < p->nchannels; i++)
-		p->relayed[i].is_cut = true;
+	p->is_newcomer = false;
 }
 
 bool

@@ -20,6 +20,7 @@
 #include "redis/take.h"
 
 #define PLAIN_TOKEN_SIZE 64
+#define PLAIN_TOKENS_MAX 4
 #define PLAIN_RANGES_MAX 8
 
 /* Of the channel's records of origin r with ids after base, that are still to
@@ -31,7 +32,7 @@ struct plain_range {
 struct plain_relayed {
 	struct plain_range ranges[PLAIN_RANGES_MAX]; /* oldest first */
 	size_t n;
-	bool is_cut; /* the next one begins another range */
+	bool has_begun; /* there was one before */
 };
 
 /* Others do not look into it. */
@@ -41,13 +42,15 @@ struct plain {
 
 	/* what a recorder passed on, by channel; owned; NULL: there is none */
 	struct plain_relayed *relayed;
-	bool has_relays;   /* a take has seen that it does, */
-	struct buf relays; /* until then they are held here */
+	char recorder[PLAIN_TOKEN_SIZE]; /* that one; "": not known */
+	bool has_relays;		 /* a take has seen that it does, */
+	struct buf relays;		 /* until then they are held here */
 
 	/* after an announcement, until a take shows what it is worth */
 	bool is_holding;
-	char held_token[PLAIN_TOKEN_SIZE]; /* who has announced */
-	struct buf held;		   /* len, bytes, len, bytes ... */
+	char announced[PLAIN_TOKENS_MAX][PLAIN_TOKEN_SIZE]; /* a ring */
+	size_t nannounced;
+	struct buf held; /* len, bytes, len, bytes ... */
 };
 
 /* For a stream of n channels; is_newcomer: one that asked for nothing in the
@@ -69,14 +72,15 @@ int plain_put_frame(struct buf *out, const char *payload, size_t len);
 /* --- an announcement ---------------------------------------------------- */
 
 /* One was heard ("0 0 r\nup ATTEMPT TOKEN", or another one, or a forged one):
- * after "up" messages are held until a take shows who records.  What was passed
- * on by the recorder before will not be recorded. */
+ * after "up" messages are held until a take shows who records.  What another
+ * recorder passed on before, it will not record any more. */
 void plain_hear_notice(struct plain *p, const char *notice, size_t len);
 
 /* Is this message to be held?  Then it is kept (up to a megabyte of them). */
 bool plain_keep(struct plain *p, const char *payload, size_t len);
 
-/* A take has found this recorder, or NULL: does it record what is held?  If
+/* A take has found this recorder, or NULL: does it record what is held?  (Of
+ * several that were announced it may be any: who announces can be lying.)  If
  * not, pass it on: *at is 0 at first; false: there is no more.  Then drop it. */
 bool plain_are_recorded(const struct plain *p, const char *token);
 bool plain_next_held(
@@ -84,6 +88,10 @@ bool plain_next_held(
 void plain_drop_held(struct plain *p);
 
 /* --- from the recorder -------------------------------------------------- */
+
+/* A take has found this recorder, or NULL.  If it is another one, whose
+ * announcement was missed, what the one before passed on will not be recorded. */
+void plain_note_recorder(struct plain *p, const char *token);
 
 /* Anybody can say that a message is from the recorder: until a take shows that
  * one passes messages on, it is held (up to a megabyte).  Returns whether it
@@ -101,7 +109,7 @@ void plain_drop_relays(struct plain *p);
  * new. */
 bool plain_hear_relay(struct plain *p, size_t channel, const struct relay *r);
 
-/* The connection was cut: the next place may leave a gap. */
+/* The connection was cut: from here on what does not come was missed. */
 void plain_cut(struct plain *p);
 
 /* A record of the channel has come, once and in order: was the message that it

@@ -42,7 +42,7 @@ pid_t kept_fork(
     struct kept *k, struct children *ch, int *ready_fd, int64_t now_ms);
 
 /* It was reaped.  The next one is due at once; or, after one that did not live
- * for a second, with back-off. */
+ * for 0.2 s, with back-off. */
 void kept_ended(struct kept *k, int64_t now_ms);
 
 /* Until when to wait for it to be ready; in the past if it is not awaited. */

@@ -39,6 +39,13 @@ lease_may_record(const struct lease *l)
 	return l->is_held && l->heard_attempt == l->held_attempt;
 }
 
+bool
+lease_may_relay(const struct lease *l)
+{
+	return l->is_active && !l->is_asking &&
+	       (!l->is_held || lease_may_record(l));
+}
+
 /* --- what is asked, and the answers ------------------------------------- */
 
 static int
@@ -126,9 +133,8 @@ lease_read_acquired(struct lease *l, const struct answer *a, uint64_t *recorded)
 		watch_holder(l, seq.number);
 		return LEASE_OTHERS;
 	}
-	if (redis_answer_item(a, 3, &now) == ANSWER_NUMBER &&
-	    (uint64_t)now.number > l->recorded_us)
-		l->recorded_us = (uint64_t)now.number;
+	if (redis_answer_item(a, 3, &now) == ANSWER_NUMBER)
+		l->answered_us = (uint64_t)now.number;
 	l->is_held = true;
 	l->nsilent = 0;
 	l->held_attempt = (uint64_t)attempt.number;

@@ -43,7 +43,7 @@ struct lease {
 	bool is_active;		/* messages heard now are ours */
 	bool shows_relay; /* streams can see that this recorder passes messages
 			   * on: record_sub's */
-	uint64_t recorded_us; /* what it has recorded has ids up to this */
+	uint64_t answered_us; /* Redis' time, as the last answer said */
 	bool is_known;	      /* Redis has said who holds it */
 	bool is_asking;	      /* for it; the answer is due */
 	int64_t others_until; /* as another's, when it ends by Redis' time */
@@ -63,6 +63,10 @@ void lease_end(struct lease *l);
 
 /* May messages be sent? */
 bool lease_may_record(const struct lease *l);
+
+/* May they be passed on live?  Not while an announcement of this recorder is
+ * under way: what was heard before it may reach streams only before it. */
+bool lease_may_relay(const struct lease *l);
 
 enum lease_request {
 	LEASE_ACQUIRE, /* if nobody holds it */

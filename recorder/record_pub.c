@@ -14,42 +14,26 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/parse.h"
+#include "recorder/expected.h"
 #include "recorder/record_queue.h"
+#include "recorder/record_relay.h"
 #include "redis/channel.h"
 #include "redis/publish.h"
 #include "redis/redis_conn.h"
 
-#define EXPECT_MAX (INFLIGHT_MAX + 8)
 #define RETRY_MS 250 /* after an error that passes, and to reconnect */
-#define LOOK_MS 300  /* for streams to see that messages will be passed on */
-
-/* What the next answers belong to, in order. */
-enum expected {
-	EXPECT_MESSAGE,
-	EXPECT_RELAYED,
-	EXPECT_ACQUIRED,
-	EXPECT_RENEWED,
-	EXPECT_NOTHING /* of use */
-};
 
 struct record_pub {
 	const struct config *cfg;
 	struct lease *lease;
 	struct redis_conn *conn; /* NULL: not connected */
 	struct record_queue queue;
-	enum expected expected[EXPECT_MAX]; /* a ring */
-	size_t expect_first, nexpected;
-	int64_t answered_ms; /* when the last answer came */
-	bool is_relaying;    /* Redis does not record: one is tried at a time */
-	bool relay_is_due;   /* its answer is */
-	bool is_announced;   /* to the streams: it passes messages on */
-	int64_t resume_due_ms;	  /* nothing is recorded before, */
-	int64_t relay_due_ms;	  /* and nothing relayed before */
+	struct record_relay relay; /* while Redis does not record */
+	struct expected_answers expected;
+	int64_t answered_ms;	  /* when the last answer came */
 	struct trouble full;	  /* the queue */
 	struct trouble away;	  /* Redis, on this connection */
 	struct trouble leaseless; /* it does not say who holds the lease */
-	struct trouble refusing;  /* it does not record just now */
 };
 
 struct record_pub *
@@ -61,6 +45,7 @@ record_pub_new(const struct config *cfg, struct lease *lease)
 		return NULL;
 	p->cfg = cfg;
 	p->lease = lease;
+	record_relay_init(&p->relay, cfg->prefix, lease, &p->queue);
 	return p;
 }
 
@@ -75,31 +60,10 @@ record_pub_free(struct record_pub *p)
 }
 
 static void
-expect(struct record_pub *p, enum expected what)
-{
-	p->expected[(p->expect_first + p->nexpected++) % EXPECT_MAX] = what;
-}
-
-static void
 tell_dropped(size_t n, const char *why)
 {
 	if (n > 0)
 		log_warn("%zu plain messages were not recorded: %s", n, why);
-}
-
-/* What is passed on live will not be recorded, when it is too much: the streams
- * that got it are not to wait for it. */
-static void
-make_room(struct record_pub *p)
-{
-	size_t n = record_queue_drop_relayed(&p->queue);
-
-	if (n == 0)
-		return;
-	tell_dropped(n, "they went to open streams alone");
-	if (p->conn != NULL &&
-	    lease_append_notice(p->lease, p->conn, "forget") == 0)
-		expect(p, EXPECT_NOTHING);
 }
 
 void
@@ -108,8 +72,6 @@ record_pub_put(struct record_pub *p, const char *channel, size_t channel_len,
 {
 	const bool has_room = p->queue.bytes < QUEUE_BYTES_MAX / 2;
 
-	if (p->is_relaying && !has_room)
-		make_room(p);
 	if (record_queue_put(
 		&p->queue, channel, channel_len, frame, frame_len) == -1)
 		trouble_tell(&p->full,
@@ -125,8 +87,12 @@ record_pub_put(struct record_pub *p, const char *channel, size_t channel_len,
 void
 record_pub_begin_anew(struct record_pub *p)
 {
+	const bool drops_all = p->queue.ninflight > 0;
+
 	tell_dropped(record_queue_drop_unrelayed(&p->queue),
 	    "the lease was gone for a moment");
+	if (drops_all)
+		record_relay_forget(&p->relay);
 }
 
 /* --- the connection ----------------------------------------------------- */
@@ -136,8 +102,8 @@ disconnect(struct record_pub *p)
 {
 	redis_conn_close(p->conn);
 	p->conn = NULL;
-	p->nexpected = p->expect_first = 0;
-	p->relay_is_due = false;
+	expected_clear(&p->expected);
+	record_relay_disconnected(&p->relay);
 	lease_disconnected(p->lease, clock_now_ms() + RETRY_MS);
 }
 
@@ -155,7 +121,7 @@ ask_for_lease(struct record_pub *p, enum lease_request request)
 {
 	if (lease_ask(p->lease, p->conn, request, p->queue.recorded,
 		clock_now_ms()) == 0)
-		expect(p,
+		expected_add(&p->expected,
 		    request == LEASE_RENEW ? EXPECT_RENEWED : EXPECT_ACQUIRED);
 }
 
@@ -176,9 +142,9 @@ record_pub_open(struct record_pub *p, char *error, size_t error_size)
 void
 record_pub_release(struct record_pub *p)
 {
-	if (p->conn != NULL && p->nexpected < EXPECT_MAX &&
+	if (p->conn != NULL && p->expected.n < EXPECT_MAX &&
 	    lease_append_release(p->lease, p->conn) == 0)
-		expect(p, EXPECT_NOTHING);
+		expected_add(&p->expected, EXPECT_NOTHING);
 	if (p->conn != NULL && redis_conn_flush(p->conn) == -1)
 		lose_connection(p);
 }
@@ -217,10 +183,13 @@ read_acquired(struct record_pub *p, const struct answer *a)
 		trouble_tell(&p->leaseless,
 		    "cannot get the recorder's lease: %s; still trying",
 		    error_of(a));
-		p->is_relaying = true;
+		record_relay_begin(&p->relay);
 		return;
 	}
 	trouble_over(&p->leaseless, "Redis says again who holds the lease");
+	/* of what was in flight, or is another's, the ids are not known */
+	if (holder == LEASE_NEW || p->queue.ninflight > 0)
+		record_relay_note_id(&p->relay, p->lease->answered_us);
 	if (holder == LEASE_KEPT) {
 		record_queue_settle(&p->queue, recorded);
 	} else if (holder == LEASE_OTHERS) {
@@ -233,69 +202,13 @@ read_acquired(struct record_pub *p, const struct answer *a)
 		 * outstanding: whether those messages were recorded cannot be
 		 * told; better once at most */
 		n = record_queue_drop_inflight(&p->queue);
-		if (n > 0)
-			log_warn("%zu plain messages may not have been "
-				 "recorded: Redis was away for longer than "
-				 "the lease",
-			    n);
+		if (n == 0)
+			return;
+		record_relay_forget(&p->relay);
+		log_warn("%zu plain messages may not have been recorded: "
+			 "Redis was away for longer than the lease",
+		    n);
 	}
-}
-
-/* Ids grow: all that is recorded has this one at the most. */
-static void
-note_id(struct record_pub *p, const struct answer *a)
-{
-	struct answer id;
-	uint64_t n;
-
-	if (redis_answer_item(a, 0, &id) == ANSWER_TEXT &&
-	    parse_u64(id.text, id.len, UINT64_MAX, &n) == 0)
-		p->lease->recorded_us = n;
-}
-
-static void
-read_recorded(struct record_pub *p, const struct answer *a)
-{
-	const struct queued_message *m = record_queue_answered(&p->queue);
-
-	if (m == NULL)
-		return;
-	if (a->kind == ANSWER_LIST ||
-	    (a->kind == ANSWER_TEXT && strcmp(a->text, "SEEN") == 0)) {
-		trouble_over(&p->refusing, "Redis records again");
-		p->is_relaying = false;
-		note_id(p, a);
-		record_queue_recorded(&p->queue);
-	} else if (a->kind == ANSWER_TEXT) { /* LOST, GAP */
-		lease_lost(p->lease, clock_now_ms());
-		record_queue_refused(&p->queue);
-	} else if (a->kind == ANSWER_ERROR && publish_error_passes(a->text)) {
-		trouble_tell(&p->refusing,
-		    "Redis does not record just now (%s); plain messages go "
-		    "to open streams alone; still trying",
-		    a->text);
-		p->is_relaying = true;
-		p->resume_due_ms = clock_now_ms() + RETRY_MS;
-		record_queue_refused(&p->queue);
-	} else {
-		trouble_tell(&p->refusing,
-		    "a message on '%s' could not be recorded: %s",
-		    m->channel.name, error_of(a));
-		if (m->is_relayed &&
-		    lease_append_notice(p->lease, p->conn, "forget") == 0)
-			expect(p, EXPECT_NOTHING);
-		record_queue_drop(&p->queue);
-	}
-}
-
-static void
-read_relayed(struct record_pub *p, const struct answer *a)
-{
-	p->relay_is_due = false;
-	if (a->kind == ANSWER_NUMBER)
-		record_queue_relayed(&p->queue);
-	else
-		p->relay_due_ms = clock_now_ms() + RETRY_MS;
 }
 
 static void
@@ -303,10 +216,14 @@ read_answer(struct record_pub *p, enum expected what, const struct answer *a)
 {
 	switch (what) {
 	case EXPECT_MESSAGE:
-		read_recorded(p, a);
+		if (!record_relay_read_recorded(&p->relay, a, clock_now_ms()))
+			lease_lost(p->lease, clock_now_ms());
 		break;
 	case EXPECT_RELAYED:
-		read_relayed(p, a);
+		record_relay_read_relayed(&p->relay, a, clock_now_ms());
+		break;
+	case EXPECT_FORGOTTEN:
+		record_relay_read_forgotten(&p->relay);
 		break;
 	case EXPECT_ACQUIRED:
 		read_acquired(p, a);
@@ -326,16 +243,14 @@ read_answers(struct record_pub *p)
 	enum expected what;
 
 	while (redis_conn_try(p->conn, &a) != ANSWER_NONE) {
-		if (a.kind == ANSWER_BROKEN || p->nexpected == 0) {
+		if (a.kind == ANSWER_BROKEN ||
+		    !expected_next(&p->expected, &what)) {
 			lose_connection(p);
 			return;
 		}
 		p->answered_ms = clock_now_ms();
 		trouble_over(
 		    &p->away, "the publishing connection stands again");
-		what = p->expected[p->expect_first];
-		p->expect_first = (p->expect_first + 1) % EXPECT_MAX;
-		p->nexpected--;
 		read_answer(p, what, &a);
 	}
 }
@@ -359,58 +274,23 @@ send_message(struct record_pub *p, const struct queued_message *m)
 	if (publish_append(p->conn, p->cfg->prefix, &one, m->frame,
 		m->frame_len, &lease) == -1)
 		return -1;
-	expect(p, EXPECT_MESSAGE);
+	expected_add(&p->expected, EXPECT_MESSAGE);
 	record_queue_sent(&p->queue);
 	return 0;
 }
 
-/* The streams are told first: who takes just when the first messages are passed
- * on could miss one.  Returns whether they know. */
-static bool
-announce_relays(struct record_pub *p)
-{
-	if (!p->lease->shows_relay) {
-		p->is_announced = false;
-	} else if (!p->is_announced &&
-		   lease_append_notice(p->lease, p->conn, "relay") == 0) {
-		expect(p, EXPECT_NOTHING);
-		p->is_announced = true;
-		p->relay_due_ms = clock_now_ms() + LOOK_MS;
-	}
-	return p->is_announced && clock_now_ms() >= p->relay_due_ms;
-}
-
-/* One at a time: what a stream has got is in order, and whole, only if none of
- * those before was refused. */
-static void
-relay_one(struct record_pub *p)
-{
-	const struct queued_message *m = record_queue_to_relay(&p->queue);
-
-	if (m == NULL || !p->lease->is_active || p->relay_is_due ||
-	    !announce_relays(p) ||
-	    publish_append_relay(p->conn, p->cfg->prefix, &m->channel, m->frame,
-		m->frame_len, p->lease->recorded_us,
-		record_queue_place(m)) == -1)
-		return;
-	expect(p, EXPECT_RELAYED);
-	p->relay_is_due = true;
-}
-
-/* While Redis does not record, the oldest message shows from time to time
- * whether it does again. */
 static void
 send_some(struct record_pub *p)
 {
 	const struct queued_message *m;
 
-	while (!p->relay_is_due && clock_now_ms() >= p->resume_due_ms &&
-	       (!p->is_relaying || p->queue.ninflight == 0) &&
+	record_relay_append_forget(&p->relay, p->conn, &p->expected);
+	while (p->expected.n < INFLIGHT_MAX &&
+	       record_relay_may_record(&p->relay, clock_now_ms()) &&
 	       (m = next_to_send(p)) != NULL)
 		if (send_message(p, m) == -1)
 			break;
-	if (p->is_relaying)
-		relay_one(p);
+	record_relay_append(&p->relay, p->conn, &p->expected, clock_now_ms());
 }
 
 int
@@ -423,14 +303,14 @@ int64_t
 record_pub_due_ms(const struct record_pub *p)
 {
 	const int64_t now = clock_now_ms();
+	const int64_t relay_ms = record_relay_due_ms(&p->relay);
 	int64_t due_ms = p->lease->due_ms;
 
-	if (next_to_send(p) != NULL && p->resume_due_ms > now &&
-	    p->resume_due_ms < due_ms)
-		due_ms = p->resume_due_ms;
-	if (p->is_relaying && record_queue_to_relay(&p->queue) != NULL &&
-	    p->relay_due_ms > now && p->relay_due_ms < due_ms)
-		due_ms = p->relay_due_ms;
+	if (next_to_send(p) != NULL && p->relay.retry_ms > now &&
+	    p->relay.retry_ms < due_ms)
+		due_ms = p->relay.retry_ms;
+	if (relay_ms > now && relay_ms < due_ms)
+		due_ms = relay_ms;
 	return due_ms;
 }
 
@@ -443,7 +323,7 @@ keep_lease(struct record_pub *p)
 	if (now < p->lease->due_ms)
 		return;
 	if (!p->lease->is_hearing || p->lease->is_asking ||
-	    p->nexpected > INFLIGHT_MAX)
+	    p->expected.n > INFLIGHT_MAX)
 		lease_postpone(p->lease, now); /* Redis hangs */
 	else
 		ask_for_lease(p, lease_next_request(p->lease));
@@ -491,7 +371,7 @@ record_pub_finish(struct record_pub *p, int64_t deadline_ms)
 	if (p->conn == NULL || lease_append_release(p->lease, p->conn) == -1 ||
 	    redis_conn_flush(p->conn) == -1)
 		return;
-	for (n = p->nexpected + 1; n > 0; n--)
+	for (n = p->expected.n + 1; n > 0; n--)
 		if (redis_conn_wait(p->conn, &a) == ANSWER_BROKEN)
 			return;
 }
@@ -505,5 +385,5 @@ record_pub_answered_ms(const struct record_pub *p)
 bool
 record_pub_is_relaying(const struct record_pub *p)
 {
-	return p->is_relaying && p->lease->is_active;
+	return p->relay.is_on && p->lease->is_active;
 }

@@ -54,6 +54,8 @@ pop_head(struct record_queue *q)
 		q->unsent = m->next;
 	if (q->unrelayed == m)
 		q->unrelayed = m->next;
+	if (q->relaying == m)
+		q->relaying = NULL;
 	if (q->head == NULL)
 		q->tail = NULL;
 	m->waiting->ngone++;
@@ -108,14 +110,29 @@ record_queue_put(struct record_queue *q, const char *channel,
 const struct queued_message *
 record_queue_to_relay(const struct record_queue *q)
 {
-	return q->ninflight > 0 || q->must_rewind ? NULL : q->unrelayed;
+	return q->ninflight > 0 ? NULL : q->unrelayed;
+}
+
+void
+record_queue_relaying(struct record_queue *q)
+{
+	q->relaying = q->unrelayed;
 }
 
 void
 record_queue_relayed(struct record_queue *q)
 {
-	q->unrelayed->is_relayed = true;
-	q->unrelayed = q->unrelayed->next;
+	if (q->relaying == NULL)
+		return;
+	q->relaying->is_relayed = true;
+	q->unrelayed = q->relaying->next;
+	q->relaying = NULL;
+}
+
+void
+record_queue_relay_refused(struct record_queue *q)
+{
+	q->relaying = NULL;
 }
 
 uint64_t
@@ -129,8 +146,9 @@ record_queue_drop_relayed(struct record_queue *q)
 {
 	size_t n;
 
-	for (n = 0; q->ninflight == 0 && q->head != NULL && q->head->is_relayed;
-	     n++)
+	if (q->ninflight > 0 || q->relaying != NULL)
+		return 0;
+	for (n = 0; q->head != NULL && q->head->is_relayed; n++)
 		pop_head(q);
 	q->ndropped += n;
 	return n;
@@ -144,6 +162,7 @@ record_queue_drop_unrelayed(struct record_queue *q)
 
 	if (q->ninflight > 0)
 		return record_queue_drop_all(q);
+	record_queue_relayed(q); /* streams may have it */
 	for (m = q->head; m != NULL && m != q->unrelayed; m = m->next)
 		kept = m;
 	for (; m != NULL; m = next, n++) {

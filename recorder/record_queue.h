@@ -39,6 +39,8 @@ struct record_queue {
 	struct queued_message *head, *tail; /* owned */
 	struct queued_message *unsent;	    /* the oldest not in flight */
 	struct queued_message *unrelayed;   /* the oldest not passed on live */
+	struct queued_message *relaying;    /* that one, when it was sent to
+					     * streams; or NULL */
 	void *waiting;	   /* owned: a tree by name (tsearch(3)) */
 	size_t bytes;	   /* of all messages */
 	uint64_t recorded; /* number of the last one recorded */
@@ -79,21 +81,28 @@ void record_queue_drop(struct record_queue *q); /* it is not to be sent again */
  */
 void record_queue_settle(struct record_queue *q, uint64_t recorded);
 
-/* While none can be recorded, and none is in flight: the oldest that is not
- * passed on live; NULL: there is none.  It stays that until
- * record_queue_relayed. */
+/*
+ * While none can be recorded, and none is in flight: the oldest that is not
+ * passed on live; NULL: there is none.  Once it is sent (record_queue_relaying)
+ * streams may have it, until the answer says whether they do: then one of the
+ * two that follow is to be called.  If it was dropped meanwhile they do nothing.
+ * If no answer comes, it is the next again.
+ */
 const struct queued_message *record_queue_to_relay(
     const struct record_queue *q);
+void record_queue_relaying(struct record_queue *q);
 void record_queue_relayed(struct record_queue *q);
+void record_queue_relay_refused(struct record_queue *q);
 
 /* Which of those of its channel that are not recorded yet is it?  From 1. */
 uint64_t record_queue_place(const struct queued_message *m);
 
-/* Drop those that were passed on live, if none is in flight: there is no room.
- * Returns how many. */
+/* Drop those that were passed on live, if none is in flight, and streams have
+ * no other: there is no room.  Returns how many. */
 size_t record_queue_drop_relayed(struct record_queue *q);
 
-/* Drop those that were not passed on live.  Returns how many. */
+/* Drop those that streams cannot have, or all if some are in flight.  Returns
+ * how many. */
 size_t record_queue_drop_unrelayed(struct record_queue *q);
 
 /* Instead: drop those in flight, since nobody knows which were recorded, or

@@ -134,6 +134,7 @@ check(const redisReply *r, size_t n)
 	snapshot_read(r, found, n, &t);
 	assert(t.channels == found);
 	assert(t.patterns == NULL || strlen(t.patterns) <= 255);
+	assert(t.token == NULL || strlen(t.token) <= 255);
 	assert(t.session == NULL || t.session[t.session_len] == '\0');
 	check_records(r, &t, n);
 	free(found);
@@ -144,7 +145,7 @@ LLVMFuzzerTestOneInput(const unsigned char *input, size_t size)
 {
 	struct input in = { input, size };
 	const size_t head = next_byte(&in), n = head % (NCHANNELS_MAX + 1);
-	redisReply *r = head & 0x80 ? build_array(&in, 10, 0) : build(&in, 0);
+	redisReply *r = head & 0x80 ? build_array(&in, 12, 0) : build(&in, 0);
 
 	if (snapshot_is_valid(r))
 		check(r, n);

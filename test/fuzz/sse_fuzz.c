@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * sse.h under a fuzzer: whatever is published, by whatever way, a browser reads
- * exactly one event of that name and data; and what is taken for a record, or
- * for an announcement, is one to the byte.  Input: a byte that picks the way,
+ * exactly one event of that name and data; and what is taken for a record, a relay
+ * or an announcement, is one to the byte.  Input: a byte that picks the way,
  * and what it is given.
  */
 #include <assert.h>
@@ -149,18 +149,42 @@ fuzz_notice(const char *p, size_t len)
 	rest_len = len - n.token_len;
 	assert(memchr(n.token, ' ', n.token_len) == NULL);
 	assert(p[rest_len - 1] == ' ');
-	assert(kind == NOTICE_UP || rest_len == strlen("0 0 r\ndown "));
+	assert(kind != NOTICE_DOWN || rest_len == strlen("0 0 r\ndown "));
+	assert(kind != NOTICE_FORGET || rest_len == strlen("0 0 r\nforget "));
+}
+
+/* The relay's parts are its bytes. */
+static void
+fuzz_relay(const char *p, size_t len)
+{
+	struct record rec;
+	struct relay r;
+	struct buf b;
+
+	if (relay_parse(&r, p, len) == -1)
+		return;
+	assert(record_has_header(p, len)); /* recorders leave it alone */
+	assert(record_parse(&rec, p, len) == -1);
+	buf_init(&b, len);
+	assert(buf_printf(&b, "%" PRIu64 " %" PRIu64 " r\n", r.base, r.place) ==
+	       0);
+	assert(buf_put(&b, r.frame, r.frame_len) == 0);
+	assert(b.len == len && memcmp(b.bytes, p, len) == 0);
+	assert(r.frame + r.frame_len == p + len);
+	assert(r.place > 0 && r.place <= UINT64_C(1) << 53);
+	assert(r.frame_len >= 2 && memcmp(p + len - 2, "\n\n", 2) == 0);
+	buf_free(&b);
 }
 
 int
 LLVMFuzzerTestOneInput(const unsigned char *input, size_t size)
 {
 	static void (*const functions[])(const char *p, size_t len) = {
-		fuzz_payload, fuzz_event, fuzz_record, fuzz_notice
+		fuzz_payload, fuzz_event, fuzz_record, fuzz_notice, fuzz_relay
 	};
 
 	if (size == 0)
 		return 0;
-	functions[input[0] % 4]((const char *)input + 1, size - 1);
+	functions[input[0] % 5]((const char *)input + 1, size - 1);
 	return 0;
 }

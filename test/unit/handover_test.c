@@ -4,6 +4,7 @@
 #include "parent/handover.h"
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "test/unit/unit.h"
@@ -11,34 +12,65 @@
 static struct parent_state
 fresh(void)
 {
-	struct parent_state st = { .listen_fd = -1 };
+	struct parent_state st = { .listen_fd = -1, .life = { -1, -1 } };
 
 	kept_init(&st.recorder, CHILD_RECORDER, "kept-child");
 	return st;
 }
 
+/* A parent with a socket, or what stands for one, and a pipe. */
+static struct parent_state
+working(void)
+{
+	struct parent_state st = fresh();
+
+	st.listen_fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0);
+	assert_int_equal(pipe2(st.life, O_CLOEXEC), 0);
+	return st;
+}
+
+static void
+stop(struct parent_state *st)
+{
+	int i;
+
+	close(st->listen_fd);
+	for (i = 0; i < 2; i++)
+		if (st->life[i] != -1)
+			close(st->life[i]);
+	children_free(&st->children);
+}
+
+/* Are all its descriptors closed by an exec (FD_CLOEXEC), or none (0)? */
+static void
+check_flags(const struct parent_state *st, int want)
+{
+	assert_int_equal(fcntl(st->listen_fd, F_GETFD), want);
+	assert_int_equal(fcntl(st->life[0], F_GETFD), want);
+	assert_int_equal(fcntl(st->life[1], F_GETFD), want);
+}
+
 static void
 next_image_finds_all(void **state)
 {
-	/* the socket, which stays open over the exec and no longer, the
-	 * children and the recorder's token; once */
-	struct parent_state old = fresh(), new = fresh();
+	/* the socket and both ends of the pipe, which stay open over the exec
+	 * and no longer, and the children; once */
+	struct parent_state old = working(), new = fresh();
 
 	(void)state;
-	old.listen_fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0);
-	memcpy(
-	    old.recorder.token, "0123456789abcdef0123456789abcdef", TOKEN_SIZE);
 	children_add(&old.children, 11, CHILD_STREAM);
 	children_add(&old.children, 12, CHILD_RECORDER);
 	children_add(&old.children, 13, CHILD_STREAM);
 	children_add(&old.children, 14, CHILD_REFUSAL);
+	check_flags(&old, FD_CLOEXEC);
 	assert_true(handover_write(&old) != -1);
-	assert_int_equal(fcntl(old.listen_fd, F_GETFD), 0);
+	check_flags(&old, 0);
 
 	assert_int_equal(handover_read(&new), 0);
 	assert_int_equal(new.listen_fd, old.listen_fd);
-	assert_int_equal(fcntl(new.listen_fd, F_GETFD), FD_CLOEXEC);
-	assert_string_equal(new.recorder.token, old.recorder.token);
+	assert_int_equal(new.life[0], old.life[0]);
+	assert_int_equal(new.life[1], old.life[1]);
+	check_flags(&new, FD_CLOEXEC);
 	assert_string_equal(new.recorder.name, "kept-child");
 	assert_int_equal(new.recorder.ready_fd, -1);
 	assert_int_equal(new.children.n, 4);
@@ -51,25 +83,76 @@ next_image_finds_all(void **state)
 	new = fresh();
 	assert_int_equal(handover_read(&new), -1);
 	assert_int_equal(new.listen_fd, -1);
-	close(old.listen_fd);
-	children_free(&old.children);
+	assert_int_equal(new.life[0], -1);
+	stop(&old);
+}
+
+static void
+parent_without_a_pipe_hands_over_the_rest(void **state)
+{
+	struct parent_state old = fresh(), new = fresh();
+
+	(void)state;
+	old.listen_fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0);
+	assert_true(handover_write(&old) != -1);
+	assert_int_equal(handover_read(&new), 0);
+	assert_int_equal(new.listen_fd, old.listen_fd);
+	assert_int_equal(new.life[0], -1);
+	assert_int_equal(new.life[1], -1);
+	stop(&old);
 }
 
 static void
 failed_exec_leaves_no_trace(void **state)
 {
-	/* what was put there is taken back, and no child inherits the socket */
-	struct parent_state old = fresh(), new = fresh();
+	/* what was put there is taken back, and no child inherits the socket or
+	 * the pipe */
+	struct parent_state old = working(), new = fresh();
 	int fd;
 
 	(void)state;
-	old.listen_fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0);
 	assert_true((fd = handover_write(&old)) != -1);
 	handover_undo(&old, fd);
 	assert_int_equal(fcntl(fd, F_GETFD), -1);
-	assert_int_equal(fcntl(old.listen_fd, F_GETFD), FD_CLOEXEC);
+	check_flags(&old, FD_CLOEXEC);
 	assert_int_equal(handover_read(&new), -1);
-	close(old.listen_fd);
+	stop(&old);
+}
+
+/* Text that an image left. */
+static void
+write_state(const char *text)
+{
+	char value[32];
+	int fd = memfd_create("test", 0);
+
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+	assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
+	snprintf(value, sizeof(value), "%d %d", (int)getpid(), fd);
+	setenv("FCGI_SSE_HANDOVER", value, 1);
+}
+
+static void
+lines_of_other_versions_are_skipped(void **state)
+{
+	/* what is not known says nothing */
+	struct parent_state st = fresh();
+	char text[100];
+	int fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0);
+
+	(void)state;
+	snprintf(text, sizeof(text),
+	    "token abc\nlisten %d\nlife x\nlife -1\nlifeline 7\nstream 1x\n",
+	    fd);
+	write_state(text);
+	assert_int_equal(handover_read(&st), 0);
+	assert_int_equal(st.listen_fd, fd);
+	assert_int_equal(st.life[0], -1);
+	assert_int_equal(st.children.n, 0);
+	close(fd);
+	st = fresh();
+	write_state("token abc\n");
+	assert_int_equal(handover_read(&st), -1);
 }
 
 static void
@@ -95,7 +178,9 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(next_image_finds_all),
+		cmocka_unit_test(parent_without_a_pipe_hands_over_the_rest),
 		cmocka_unit_test(failed_exec_leaves_no_trace),
+		cmocka_unit_test(lines_of_other_versions_are_skipped),
 		cmocka_unit_test(leaked_variable_means_nothing),
 	};
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* kept.h: when a kept child is started, and what it is told.  With real
+/* kept.h: when a kept child is started, and how it is one.  With real
  * processes. */
 #include "parent/kept.h"
 
@@ -15,23 +15,22 @@
 #define NOW_MS 1000000
 
 struct told {
-	struct kept_start start;
 	int death_signal;
 	char name[17];
 };
 
-/* A child that says into a pipe what it was told, closes its end of the ready
+/* A child that says into a pipe what it is, closes its end of the ready
  * pipe at once if it is_ready, and ends when go_fd does. */
 static void
-run_child(const struct kept_start *start, int told_fd, int go_fd, bool is_ready)
+run_child(int ready_fd, int told_fd, int go_fd, bool is_ready)
 {
-	struct told told = { .start = *start };
+	struct told told = { .death_signal = 0 };
 	char byte;
 
 	prctl(PR_GET_PDEATHSIG, &told.death_signal);
 	prctl(PR_GET_NAME, told.name);
 	if (is_ready)
-		close(start->ready_fd);
+		close(ready_fd);
 	_exit(write(told_fd, &told, sizeof(told)) != sizeof(told) ||
 	      read(go_fd, &byte, 1) != 0);
 }
@@ -49,17 +48,17 @@ start_and_end(
     struct kept *k, struct children *ch, struct told *told, bool is_ready)
 {
 	struct pollfd pfd = { .events = POLLIN };
-	int told_fds[2], go_fds[2];
+	int told_fds[2], go_fds[2], ready_fd;
 	enum child_kind kind;
 	siginfo_t info;
 	pid_t pid;
 
 	assert_int_equal(pipe(told_fds), 0);
 	assert_int_equal(pipe(go_fds), 0);
-	pid = kept_fork(k, ch, &told->start, NOW_MS);
+	pid = kept_fork(k, ch, &ready_fd, NOW_MS);
 	if (pid == 0) {
 		close(go_fds[1]);
-		run_child(&told->start, told_fds[1], go_fds[0], is_ready);
+		run_child(ready_fd, told_fds[1], go_fds[0], is_ready);
 	}
 	assert_true(pid > 0);
 	assert_false(kept_is_due(k, ch, NOW_MS + 1000000));
@@ -86,43 +85,37 @@ start_and_end(
 }
 
 static void
-child_hears_of_its_predecessor(void **state)
+child_is_awaited_and_named(void **state)
 {
-	/* each has a token of its own, and is told that of the one before; it
-	 * has its name, and does not outlive its parent */
-	struct told first, second;
+	/* it has its name, and does not outlive its parent; it is awaited until
+	 * it says that it is ready, or ends; then there is another */
 	struct children ch = { 0 };
+	struct told told;
 	struct kept k;
+	int is_ready;
 
 	(void)state;
 	kept_init(&k, CHILD_RECORDER, "kept-child");
 	assert_true(kept_is_due(&k, &ch, NOW_MS));
-	start_and_end(&k, &ch, &first, true);
-	assert_string_equal(first.start.dead_token, "");
-	assert_int_equal(strlen(first.start.token), TOKEN_SIZE - 1);
-	assert_int_equal(
-	    strspn(first.start.token, "0123456789abcdef"), TOKEN_SIZE - 1);
-	assert_string_equal(first.name, "kept-child");
-	assert_int_equal(first.death_signal, SIGTERM);
-	assert_string_equal(k.token, first.start.token);
-
-	start_and_end(&k, &ch, &second, false);
-	assert_string_equal(second.start.dead_token, first.start.token);
-	assert_string_not_equal(second.start.token, first.start.token);
-	assert_string_equal(k.token, second.start.token);
+	for (is_ready = 0; is_ready < 2; is_ready++) {
+		start_and_end(&k, &ch, &told, is_ready != 0);
+		assert_string_equal(told.name, "kept-child");
+		assert_int_equal(told.death_signal, SIGTERM);
+		assert_true(kept_is_due(&k, &ch, NOW_MS + 5000));
+	}
 	children_free(&ch);
 }
 
 static void
 next_one_waits_if_it_lived_shortly(void **state)
 {
-	/* one that lived for more than a second is followed at once, others
-	 * with back-off up to two */
+	/* one that lived for more than 0.2 s is followed at once, others with
+	 * back-off up to two seconds */
 	static const struct {
 		int64_t lived_ms, min_ms, max_ms;
 	} table[] = {
-		{ 1001, 0, 0 },
-		{ 1000, 50, 100 },
+		{ 201, 0, 0 },
+		{ 200, 50, 100 },
 		{ 0, 100, 200 },
 		{ 0, 200, 400 },
 		{ 0, 400, 800 },
@@ -151,13 +144,12 @@ next_one_waits_if_it_lived_shortly(void **state)
 static void
 failed_fork_is_tried_again(void **state)
 {
-	/* without a process to be had it is due later, keeps the token of the
-	 * last one, and no descriptor stays open */
+	/* without a process to be had it is due later, and no descriptor stays
+	 * open */
 	const struct rlimit none = { 0, 0 };
-	struct kept_start start;
 	struct children ch = { 0 };
 	struct kept k;
-	int status, fd;
+	int status, fd, ready_fd;
 	pid_t pid = fork();
 
 	(void)state;
@@ -168,14 +160,13 @@ failed_fork_is_tried_again(void **state)
 			_exit(77);
 		setrlimit(RLIMIT_NPROC, &none);
 		kept_init(&k, CHILD_RECORDER, "kept-child");
-		memcpy(k.token, "last", 5);
 		fd = dup(0);
 		close(fd);
-		if (kept_fork(&k, &ch, &start, NOW_MS) != -1)
+		if (kept_fork(&k, &ch, &ready_fd, NOW_MS) != -1)
 			_exit(1);
-		if (strcmp(k.token, "last") != 0 || k.ready_fd != -1 ||
-		    k.due_ms < NOW_MS + 50 || k.due_ms > NOW_MS + 100 ||
-		    k.forking.told[0] == '\0' || ch.n != 0)
+		if (k.ready_fd != -1 || k.due_ms < NOW_MS + 50 ||
+		    k.due_ms > NOW_MS + 100 || k.forking.told[0] == '\0' ||
+		    ch.n != 0)
 			_exit(2);
 		_exit(dup(0) == fd ? 0 : 3);
 	}
@@ -189,7 +180,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(child_hears_of_its_predecessor),
+		cmocka_unit_test(child_is_awaited_and_named),
 		cmocka_unit_test(next_one_waits_if_it_lived_shortly),
 		cmocka_unit_test(failed_fork_is_tried_again),
 	};

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* record_queue.h: what is sent in which order, under which number, and again. */
+/* record_queue.h: what is sent in which order, under which number, and again;
+ * and what is passed on meanwhile, with which place. */
 #include "recorder/record_queue.h"
 #include "test/unit/unit.h"
 
@@ -381,6 +382,300 @@ doubtful_ones_are_dropped_alone(void **state)
 	record_queue_free(&q);
 }
 
+/* --- passed on live ----------------------------------------------------- */
+
+/* Which is to be passed on next, and its place; '-' for none. */
+static void
+check_relay(const struct record_queue *q, char text, uint64_t place)
+{
+	const struct queued_message *m = record_queue_to_relay(q);
+
+	assert_int_equal(m == NULL ? '-' : m->frame[0], text);
+	if (m != NULL)
+		assert_int_equal(record_queue_place(m), place);
+}
+
+/* The next ones are passed on: these. */
+static void
+relay(struct record_queue *q, const char *texts)
+{
+	for (; *texts != '\0'; texts++) {
+		assert_int_equal(record_queue_to_relay(q)->frame[0], *texts);
+		record_queue_relaying(q);
+		record_queue_relayed(q);
+	}
+}
+
+/* The next one is sent and recorded. */
+static void
+record_one(struct record_queue *q)
+{
+	send_n(q, 1);
+	assert_non_null(record_queue_answered(q));
+	record_queue_recorded(q);
+}
+
+static void
+put_to(struct record_queue *q, const char *channel, char text)
+{
+	assert_int_equal(
+	    record_queue_put(q, channel, strlen(channel), &text, 1), 0);
+}
+
+static void
+places_are_counted_by_channel(void **state)
+{
+	/* a message's place is among those of its channel that are not recorded
+	 * yet: from 1, one less for each that goes */
+	static const struct {
+		const char *channel;
+		char text;
+		uint64_t place;
+	} table[] = {
+		{ "all", 'a', 1 },
+		{ "foo", 'b', 1 },
+		{ "all", 'c', 2 },
+		{ "allx", 'd', 1 },
+		{ "all", 'e', 3 },
+		{ "foo", 'f', 2 },
+	};
+	struct record_queue q = { 0 };
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ROWS(table); i++)
+		put_to(&q, table[i].channel, table[i].text);
+	for (i = 0; i < ROWS(table); i++) {
+		check_relay(&q, table[i].text, table[i].place);
+		relay(&q, (char[]){ table[i].text, '\0' });
+	}
+	check_relay(&q, '-', 0);
+	record_one(&q); /* a */
+	record_one(&q); /* b */
+	put_to(&q, "foo", 'g');
+	check_relay(&q, 'g', 2);
+	relay(&q, "g");
+	put_to(&q, "all", 'h');
+	check_relay(&q, 'h', 3);
+	/* a channel that had none left begins anew */
+	record_queue_drop_all(&q);
+	put_to(&q, "all", 'i');
+	check_relay(&q, 'i', 1);
+	record_queue_free(&q);
+}
+
+static void
+counts_are_freed_with_their_messages(void **state)
+{
+	/* no channel is remembered that has no message: the sanitizer sees it
+	 * at the end, and the tree is empty before */
+	char name[CHANNEL_LEN_MAX + 2], *large = calloc(1, QUEUE_BYTES_MAX + 1);
+	struct record_queue q = { 0 };
+
+	(void)state;
+	put_to(&q, "all", 'a');
+	put_to(&q, "foo", 'b');
+	assert_non_null(q.waiting);
+	record_one(&q);
+	send_n(&q, 1);
+	check_answered(&q, 'b');
+	record_queue_drop(&q);
+	assert_null(q.waiting);
+	put_to(&q, "all", 'a');
+	record_queue_drop_unrelayed(&q);
+	assert_null(q.waiting);
+	/* nor one whose message found no room, or whose name is none */
+	assert_int_equal(
+	    record_queue_put(&q, "new", 3, large, QUEUE_BYTES_MAX + 1), -1);
+	assert_null(q.waiting);
+	memset(name, 'x', sizeof(name));
+	assert_int_equal(
+	    record_queue_put(&q, name, CHANNEL_LEN_MAX + 1, "x", 1), -1);
+	assert_null(q.waiting);
+	assert_int_equal(q.ndropped, 4);
+	put_to(&q, "all", 'a');
+	record_queue_free(&q);
+	assert_null(q.waiting);
+	free(large);
+}
+
+static void
+oldest_is_passed_on(void **state)
+{
+	/* the oldest that was not passed on, while none is in flight; it is the
+	 * same again if that was refused, or no answer comes */
+	struct record_queue q = { 0 };
+
+	(void)state;
+	check_relay(&q, '-', 0);
+	put(&q, "abc");
+	check_relay(&q, 'a', 1);
+	check_relay(&q, 'a', 1); /* until streams have it */
+	record_queue_relaying(&q);
+	check_relay(&q, 'a', 1);
+	record_queue_relayed(&q);
+	check_relay(&q, 'b', 2);
+	record_queue_relaying(&q);
+	record_queue_relay_refused(&q);
+	record_queue_relayed(&q); /* of none */
+	assert_false(q.head->next->is_relayed);
+	check_relay(&q, 'b', 2);
+	/* not while one is in flight, nor while one waits to go again */
+	send_n(&q, 2);
+	check_relay(&q, '-', 0);
+	check_answered(&q, 'a');
+	record_queue_refused(&q);
+	check_relay(&q, '-', 0);
+	check_answered(&q, '-');
+	check_relay(&q, 'b', 2);
+	/* it is recorded before it was passed on */
+	record_one(&q);
+	record_one(&q);
+	check_relay(&q, 'c', 1);
+	relay(&q, "c");
+	check_relay(&q, '-', 0);
+	put(&q, "d");
+	check_relay(&q, 'd', 2);
+	record_queue_free(&q);
+}
+
+static void
+relay_of_a_dropped_one_does_not_matter(void **state)
+{
+	/* the answer about one that was dropped meanwhile is about no other */
+	static const struct {
+		bool is_there; /* another one, when the answer comes */
+		bool is_refused;
+	} table[] = {
+		{ false, false },
+		{ false, true },
+		{ true, false },
+		{ true, true },
+	};
+	struct record_queue q = { 0 };
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ROWS(table); i++) {
+		put(&q, "ab");
+		record_queue_relaying(&q);
+		assert_int_equal(record_queue_drop_all(&q), 2);
+		if (table[i].is_there)
+			put(&q, "c");
+		if (table[i].is_refused)
+			record_queue_relay_refused(&q);
+		else
+			record_queue_relayed(&q);
+		if (!table[i].is_there)
+			put(&q, "c");
+		assert_false(q.head->is_relayed);
+		check_relay(&q, 'c', 1);
+		record_queue_drop_all(&q);
+	}
+}
+
+static void
+passed_on_ones_make_room(void **state)
+{
+	/* those that were passed on are dropped, and the places of the others
+	 * step forward; none while streams may have another, or one is in
+	 * flight */
+	static const struct {
+		const char *relayed; /* of "abcd" */
+		bool is_relaying, is_sending;
+		size_t want;
+		char next;
+		uint64_t place;
+	} table[] = {
+		{ "", false, false, 0, 'a', 1 },
+		{ "a", false, false, 1, 'b', 1 },
+		{ "abc", false, false, 3, 'd', 1 },
+		{ "abcd", false, false, 4, '-', 0 },
+		{ "ab", true, false, 0, 'd', 4 },
+		{ "ab", false, true, 0, 'c', 3 },
+	};
+	struct record_queue q;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ROWS(table); i++) {
+		q = (struct record_queue){ 0 };
+		put(&q, "abcd");
+		relay(&q, table[i].relayed);
+		if (table[i].is_relaying)
+			record_queue_relaying(&q);
+		if (table[i].is_sending)
+			send_n(&q, 1);
+		assert_int_equal(record_queue_drop_relayed(&q), table[i].want);
+		assert_int_equal(q.ndropped, table[i].want);
+		record_queue_relayed(&q);
+		if (table[i].is_sending) {
+			check_answered(&q, 'a');
+			record_queue_refused(&q);
+		}
+		check_relay(&q, table[i].next, table[i].place);
+		check_next(
+		    &q, table[i].want == 4 ? '-' : "abcd"[table[i].want], 1);
+		record_queue_free(&q);
+	}
+}
+
+static void
+others_are_dropped_alone(void **state)
+{
+	/* those that no stream can have are dropped, from the tail: places go on
+	 * after what is left.  With some in flight all are dropped */
+	static const struct {
+		const char *relayed; /* of "abcd" */
+		bool is_relaying, is_sending;
+		size_t want;
+		const char *left;
+	} table[] = {
+		{ "", false, false, 4, "" },
+		{ "a", false, false, 3, "a" },
+		{ "abc", false, false, 1, "abc" },
+		{ "abcd", false, false, 0, "abcd" },
+		{ "a", true, false, 2, "ab" },
+		{ "", true, false, 3, "a" },
+		{ "ab", false, true, 4, "" },
+	};
+	struct record_queue q;
+	const char *text;
+	size_t i, bytes;
+
+	(void)state;
+	for (i = 0; i < ROWS(table); i++) {
+		q = (struct record_queue){ 0 };
+		put(&q, "abcd");
+		bytes = q.bytes / 4;
+		relay(&q, table[i].relayed);
+		if (table[i].is_relaying)
+			record_queue_relaying(&q);
+		if (table[i].is_sending)
+			send_n(&q, 1);
+		assert_int_equal(
+		    record_queue_drop_unrelayed(&q), table[i].want);
+		assert_int_equal(q.ndropped, table[i].want);
+		assert_int_equal(q.bytes, bytes * strlen(table[i].left));
+		/* of the one that was on its way or in flight the answer */
+		record_queue_relayed(&q);
+		if (table[i].is_sending)
+			check_answered(&q, '-');
+		check_relay(&q, '-', 0);
+		put(&q, "z");
+		check_relay(&q, 'z', strlen(table[i].left) + 1);
+		for (text = table[i].left; *text != '\0'; text++) {
+			assert_true(q.head->is_relayed);
+			check_next(&q, *text, q.recorded + 1);
+			record_one(&q);
+		}
+		check_next(&q, 'z', q.recorded + 1);
+		record_queue_free(&q);
+	}
+}
+
+/* --- as a whole --------------------------------------------------------- */
+
 /* What publish.lua does with a number; the answers that are on their way. */
 struct model {
 	uint64_t seq;
@@ -468,6 +763,12 @@ main(void)
 		cmocka_unit_test(lost_connection_settles_by_number),
 		cmocka_unit_test(dropped_ones_are_not_settled),
 		cmocka_unit_test(doubtful_ones_are_dropped_alone),
+		cmocka_unit_test(places_are_counted_by_channel),
+		cmocka_unit_test(counts_are_freed_with_their_messages),
+		cmocka_unit_test(oldest_is_passed_on),
+		cmocka_unit_test(relay_of_a_dropped_one_does_not_matter),
+		cmocka_unit_test(passed_on_ones_make_room),
+		cmocka_unit_test(others_are_dropped_alone),
 		cmocka_unit_test(each_is_recorded_once),
 	};
 

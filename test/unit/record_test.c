@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * record.h: which bytes are a record, or an announcement.  Inputs are copied
+ * record.h: which bytes are a record, a relay, or an announcement.  Inputs are copied
  * into memory of exactly their length, so that the sanitizers see a look
  * beyond.
  */
@@ -180,9 +180,72 @@ bad_frames_are_refused(void **state)
 }
 
 static void
+relay_is_taken_apart(void **state)
+{
+	/* a message that is passed on live: after which id it is in which
+	 * place, and its frame, without an id.  It is no record, but has a header that a recorder leaves alone;
+	 * other forms are none */
+	static const struct {
+		struct str bytes;
+		uint64_t base, place; /* 0: it is none */
+		struct str frame;
+	} table[] = {
+		{ S("0 1 r\ndata: x\n\n"), 0, 1, S("data: x\n\n") },
+		{ S("7 12 r\nevent: a\ndata: x\0\n\n"), 7, 12,
+		    S("event: a\ndata: x\0\n\n") },
+		{ S("9007199254740992 9007199254740992 r\ndata: \n\n"),
+		    UINT64_C(1) << 53, UINT64_C(1) << 53, S("data: \n\n") },
+		{ S("0 0 r\ndata: x\n\n"), 0, 0, S("") },
+		{ S("0 0 r\nup 1 abc"), 0, 0, S("") },
+		{ S("0 1 p\ndata: x\n\n"), 0, 0, S("") },
+		{ S("2 1 r\nid: 2\ndata: x\n\n"), 0, 0, S("") },
+		{ S("2 1 r\nid: 3\ndata: x\n\n"), 0, 0, S("") },
+		{ S("2 1 r\nid: \n\n"), 0, 0, S("") },
+		{ S("02 1 r\ndata: x\n\n"), 0, 0, S("") },
+		{ S("0 01 r\ndata: x\n\n"), 0, 0, S("") },
+		{ S("0 -1 r\ndata: x\n\n"), 0, 0, S("") },
+		{ S("0 9007199254740993 r\ndata: x\n\n"), 0, 0, S("") },
+		{ S("0 1 r\ndata: x\n"), 0, 0, S("") },
+		{ S("0 1 r\ndata: x"), 0, 0, S("") },
+		{ S("0 1 r\n\n\n"), 0, 0, S("") },
+		{ S("0 1 r\n\n"), 0, 0, S("") },
+		{ S("0 1 r\n"), 0, 0, S("") },
+		{ S("0 1 r"), 0, 0, S("") },
+		{ S("0 1"), 0, 0, S("") },
+		{ S("data: x\n\n"), 0, 0, S("") },
+		{ S(""), 0, 0, S("") },
+	};
+	struct record rec = untouched;
+	struct relay r;
+	size_t i;
+	char *copy;
+
+	(void)state;
+	for (i = 0; i < ROWS(table); i++) {
+		copy = exact_copy(table[i].bytes);
+		r = (struct relay){ .place = 0 };
+		if (relay_parse(&r, copy, table[i].bytes.len) !=
+			(table[i].place == 0 ? -1 : 0) ||
+		    r.base != table[i].base || r.place != table[i].place ||
+		    !is_equal(r.frame, r.frame_len, table[i].frame))
+			fail_msg("<%s>", table[i].bytes.p);
+		if (table[i].place != 0) {
+			assert_ptr_equal(
+			    r.frame + r.frame_len, copy + table[i].bytes.len);
+			assert_true(
+			    record_has_header(copy, table[i].bytes.len));
+			assert_int_equal(
+			    record_parse(&rec, copy, table[i].bytes.len), -1);
+		}
+		free(copy);
+	}
+}
+
+static void
 announcements_are_taken_apart(void **state)
 {
-	/* who comes with which attempt, and who goes; other forms say nothing */
+	/* who comes with which attempt, who goes, and who will not record what
+	 * it passed on; other forms say nothing */
 	static const struct {
 		struct str bytes;
 		enum notice_kind kind;
@@ -195,6 +258,13 @@ announcements_are_taken_apart(void **state)
 		    S("a") },
 		{ S("0 0 r\ndown abc"), NOTICE_DOWN, 0, S("abc") },
 		{ S("0 0 r\ndown 1"), NOTICE_DOWN, 0, S("1") },
+		{ S("0 0 r\nforget abc"), NOTICE_FORGET, 0, S("abc") },
+		{ S("0 0 r\nforget 1"), NOTICE_FORGET, 0, S("1") },
+		{ S("0 0 r\nforget"), NOTICE_OTHER, 0, S("") },
+		{ S("0 0 r\nforget "), NOTICE_OTHER, 0, S("") },
+		{ S("0 0 r\nforget a b"), NOTICE_OTHER, 0, S("") },
+		{ S("0 0 p\nforget abc"), NOTICE_OTHER, 0, S("") },
+		{ S("0 1 r\nforget abc"), NOTICE_OTHER, 0, S("") },
 		{ S(""), NOTICE_OTHER, 0, S("") },
 		{ S("0 0 r\n"), NOTICE_OTHER, 0, S("") },
 		{ S("0 0 r\nabc"), NOTICE_OTHER, 0, S("") },
@@ -215,6 +285,7 @@ announcements_are_taken_apart(void **state)
 		{ S("0 0 r\ndown"), NOTICE_OTHER, 0, S("") },
 		{ S("0 0 r\ndown "), NOTICE_OTHER, 0, S("") },
 		{ S("0 0 r\ndown a b"), NOTICE_OTHER, 0, S("") },
+		{ S("0 0 r\nrelay abc"), NOTICE_OTHER, 0, S("") },
 		{ S("0 0 r\nover 1 abc"), NOTICE_OTHER, 0, S("") },
 	};
 	struct notice n;
@@ -242,6 +313,7 @@ main(void)
 		cmocka_unit_test(record_is_taken_apart),
 		cmocka_unit_test(bad_headers_are_refused),
 		cmocka_unit_test(bad_frames_are_refused),
+		cmocka_unit_test(relay_is_taken_apart),
 		cmocka_unit_test(announcements_are_taken_apart),
 	};
 

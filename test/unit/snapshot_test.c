@@ -27,11 +27,12 @@ reply_of(const char *resp)
 static void
 whole_answer_becomes_a_take(void **state)
 {
-	redisReply *r = reply_of("*10\r\n:7\r\n:3\r\n:99\r\n:1\r\n:1\r\n"
-				 "$3\r\na,*\r\n$2\r\n{}\r\n"
-				 "*4\r\n:7\r\n:5\r\n:0\r\n:-1\r\n"
-				 "*4\r\n:1\r\n$21\r\n" RECORD
-				 "\r\n:0\r\n$4\r\njunk\r\n:6291456\r\n");
+	redisReply *r = reply_of(
+	    "*12\r\n:7\r\n:3\r\n:99\r\n:1\r\n:1\r\n"
+	    "$3\r\na,*\r\n$2\r\n{}\r\n"
+	    "*4\r\n:7\r\n:5\r\n:0\r\n:-1\r\n"
+	    "*4\r\n:1\r\n$21\r\n" RECORD "\r\n:0\r\n$4\r\njunk\r\n:6291456\r\n"
+	    "$3\r\nabc\r\n:1\r\n");
 	struct taken_channel found[2];
 	struct record rec;
 	struct take t;
@@ -45,7 +46,9 @@ whole_answer_becomes_a_take(void **state)
 	assert_int_equal(t.now_us, 99);
 	assert_true(t.is_replica);
 	assert_true(t.has_more);
+	assert_true(t.has_relays);
 	assert_string_equal(t.patterns, "a,*");
+	assert_string_equal(t.token, "abc");
 	assert_string_equal(t.session, "{}");
 	assert_int_equal(t.session_len, 2);
 	assert_ptr_equal(t.channels, found);
@@ -67,8 +70,9 @@ whole_answer_becomes_a_take(void **state)
 static void
 empty_store_has_nothing(void **state)
 {
-	redisReply *r = reply_of("*10\r\n:0\r\n:0\r\n:99\r\n:0\r\n:0\r\n"
-				 "$-1\r\n$-1\r\n*0\r\n*0\r\n:0\r\n");
+	redisReply *r =
+	    reply_of("*12\r\n:0\r\n:0\r\n:99\r\n:0\r\n:0\r\n"
+		     "$-1\r\n$-1\r\n*0\r\n*0\r\n:0\r\n$-1\r\n:0\r\n");
 	struct taken_channel found[1] = { { 1, 1 } };
 	struct take t;
 
@@ -76,8 +80,10 @@ empty_store_has_nothing(void **state)
 	assert_true(snapshot_is_valid(r));
 	snapshot_read(r, found, 1, &t);
 	assert_null(t.patterns);
+	assert_null(t.token);
 	assert_null(t.session);
-	assert_false(t.is_replica || t.has_more || t.is_not_atomic);
+	assert_false(
+	    t.has_relays || t.is_replica || t.has_more || t.is_not_atomic);
 	assert_int_equal(t.nrecords, 0);
 	assert_int_equal(found[0].last, 0);
 	freeReplyObject(r);
@@ -88,12 +94,16 @@ other_answers_are_invalid(void **state)
 {
 	static const char *const table[] = { "+OK\r\n", "$-1\r\n", "*-1\r\n",
 		"*0\r\n", "-ERR no\r\n",
-		/* nine members; no array where there should be one */
-		"*9\r\n:0\r\n:0\r\n:0\r\n:0\r\n:0\r\n:0\r\n:0\r\n*0\r\n*0\r\n",
-		"*10\r\n:0\r\n:0\r\n:0\r\n:0\r\n:0\r\n$-1\r\n$-1\r\n"
-		":0\r\n*0\r\n:0\r\n",
-		"*10\r\n:0\r\n:0\r\n:0\r\n:0\r\n:0\r\n$-1\r\n$-1\r\n"
-		"*0\r\n$1\r\nx\r\n:0\r\n" };
+		/* eleven members, and thirteen */
+		"*11\r\n:0\r\n:0\r\n:0\r\n:0\r\n:0\r\n$-1\r\n$-1\r\n"
+		"*0\r\n*0\r\n:0\r\n$-1\r\n",
+		"*13\r\n:0\r\n:0\r\n:0\r\n:0\r\n:0\r\n$-1\r\n$-1\r\n"
+		"*0\r\n*0\r\n:0\r\n$-1\r\n:0\r\n:0\r\n",
+		/* no array where there should be one */
+		"*12\r\n:0\r\n:0\r\n:0\r\n:0\r\n:0\r\n$-1\r\n$-1\r\n"
+		":0\r\n*0\r\n:0\r\n$-1\r\n:0\r\n",
+		"*12\r\n:0\r\n:0\r\n:0\r\n:0\r\n:0\r\n$-1\r\n$-1\r\n"
+		"*0\r\n$1\r\nx\r\n:0\r\n$-1\r\n:0\r\n" };
 	size_t i;
 
 	(void)state;
