@@ -627,9 +627,14 @@ def test_epoch_lost(redis, start_fcgi_sse, loop):
     assert len(stream.resets) == 1
 
 
-def test_order_of_cursor_names(redis, fcgi_sse, loop):
-    """Of several cursors in the query the first name of the list counts, wherever it stands."""
-    first, second = publish_ids(redis, "all", "one")[0], publish_ids(redis, "all", "two")[0]
-    for query in ("Last-Event-ID=%d&last_event_id=%d" % (second, first),
-                  "lastEventID=%d&lastEventId=%d" % (second, first)):
-        assert loop.live(fcgi_sse, query="channels=all&" + query).wait_data(1) == ["two"]
+def test_several_cursors(redis, fcgi_sse, loop):
+    """Of several cursors in the query the newest valid one counts, whatever its name and place; the header wins."""
+    first, second = publish_ids(redis, "--lines", "all", stdin=b"one\ntwo\n")
+    publish_ids(redis, "all", "three")
+    for query in ("last_event_id=%d&lastEventId=%d" % (first, second), "Last-Event-ID=%d&last_event_id=%d" % (second, first),
+                  "last_event_id=0&lastEventID=%d" % second, "last_event_id=earliest&lastEventId=%d" % second,
+                  "last_event_id=none&lastEventId=%d" % second):
+        stream = loop.live(fcgi_sse, query="channels=all&" + query)
+        assert stream.wait_data(1) == ["three"] and stream.floor == str(second) and not stream.resets
+    stream = loop.live(fcgi_sse, query="channels=all&last_event_id=0&lastEventId=%d" % second, last_event_id=first)
+    assert stream.wait_data(2) == ["two", "three"]
