@@ -68,7 +68,7 @@ def test_cursor_precedence(redis, fcgi_sse, loop):
 
 
 def test_replay_then_clock_then_live(redis, fcgi_sse, loop):
-    """FLOOR is the cursor; the replay is merged by id; then id: CLOCK; then live."""
+    """FLOOR is the cursor; the replay is merged by id; then the position CLOCK; then live."""
     a = publish_many(redis, "a", 3)
     b = publish_many(redis, "b", 3)
     c = publish_many(redis, "a", 2, first=3)
@@ -80,7 +80,7 @@ def test_replay_then_clock_then_live(redis, fcgi_sse, loop):
     assert stream.floor == str(a[0])
     assert [int(e.id) for e in stream.events][:7] == a[1:] + b + c
     ids_in_order = [i.id for i in stream.items if getattr(i, "id", None)]
-    assert ids_in_order.index(str(last)) == 8, "the block of only id: CLOCK stands after the replay"
+    assert ids_in_order.index(str(last)) == 8, "the position CLOCK stands after the replay"
     assert not stream.resets
 
 
@@ -294,7 +294,7 @@ def test_a_hole_is_filled(redis, start_fcgi_sse, loop):
 
 
 def test_the_cursor_never_goes_back(redis, start_fcgi_sse, loop):
-    """A late record that filled a hole is followed by a block of only the highest id sent."""
+    """A late record that filled a hole is followed by a position, the highest id sent."""
     stream = loop.live(start_fcgi_sse(redis, "--heartbeat=600"), "a,b")
     publish_many(redis, "a", 1)
     publish_many(redis, "b", 1)
