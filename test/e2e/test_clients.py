@@ -68,7 +68,6 @@ def test_newcomer_is_cut(redis, start_fcgi_sse, web, run, library, server):
     assert (event["event"], event["data"], event["id"]) == ("message", "missed", str(missed))
 
 
-@pytest.mark.seconds(90)
 def test_all_that_is_handled_is_json(redis, start_fcgi_sse, web, run, loop):
     """JSON.parse of what a handler gets never throws: positions, heartbeats, a reset, the farewell, the answer of a
     web server without us, and our own when Redis is away, also where every block goes to one handler."""
@@ -79,7 +78,7 @@ def test_all_that_is_handled_is_json(redis, start_fcgi_sse, web, run, loop):
     clients = {library: NodeClient(run, library, url) for library in LIBRARIES}
 
     def all_clients(condition, what):
-        wait_until(lambda: all(map(condition, clients.values())), 30, lambda: "%s; they said %r" % (
+        wait_until(lambda: all(map(condition, clients.values())), what=lambda: "%s; they said %r" % (
             what, {library: client.said()[-10:] for library, client in clients.items()}))
 
     all_clients(lambda c: c.data()[-1:] == ["3"], "the kept ones")
