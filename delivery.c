@@ -72,7 +72,7 @@ delivery_put_record(
 	if (!plain_was_passed(&d->plain, channel, rec))
 		return outlet_put_record(d->out, rec);
 	/* it was sent live, without its id */
-	return rec->id > d->out->cursor ? outlet_put_id(d->out, rec->id)
+	return rec->id > d->out->cursor ? outlet_put_position(d->out, rec->id)
 					: CLIENT_OK;
 }
 
@@ -176,7 +176,7 @@ put_oversized(struct delivery *d, size_t channel, const struct record *rec)
 		RESET_OVERSIZED, rec->id) == CLIENT_GONE)
 		return CLIENT_GONE;
 	/* who comes back does not stumble over it again */
-	return rec->id > d->out->cursor ? outlet_put_id(d->out, rec->id)
+	return rec->id > d->out->cursor ? outlet_put_position(d->out, rec->id)
 					: CLIENT_OK;
 }
 
@@ -227,9 +227,7 @@ begin(struct delivery *d, const struct redis_sub *sub)
 	r = resume_decide(&d->cursor, &d->taken, first_id,
 	    progress_any_trimmed(&d->progress, &d->taken));
 	d->is_started = d->owes_position = true;
-	result = outlet_put_retry(d->out, (int64_t)d->cfg->retry_ms);
-	if (result == CLIENT_OK)
-		result = outlet_put_id(d->out, r.floor);
+	result = outlet_put_start(d->out, (int64_t)d->cfg->retry_ms, r.floor);
 	if (result == CLIENT_OK && r.reason != RESET_NONE)
 		result = put_reset(
 		    d, r.reason, r.affects_all || r.reason != RESET_TRIMMED);
@@ -271,5 +269,5 @@ delivery_put_position(struct delivery *d)
 	if (!d->owes_position)
 		return CLIENT_OK;
 	d->owes_position = false;
-	return outlet_put_id(d->out, d->progress.seen_clock);
+	return outlet_put_position(d->out, d->progress.seen_clock);
 }

@@ -43,7 +43,7 @@ outlet_put(struct outlet *o, const void *p, size_t len)
 {
 	if (!o->is_open) {
 		o->is_open = true;
-		o->last_write_ms = clock_now_ms();
+		o->last_sign_ms = clock_now_ms();
 		if (append(o, o->header.bytes, o->header.len) == CLIENT_GONE)
 			return CLIENT_GONE;
 		buf_free(&o->header);
@@ -81,7 +81,9 @@ outlet_write(struct outlet *o)
 	    client_flush(o->cl) == CLIENT_GONE)
 		return CLIENT_GONE;
 	o->written_len += len;
-	o->last_write_ms = clock_now_ms();
+	/* page code hears only events whose names it knows */
+	if (o->heartbeat_s == 0)
+		o->last_sign_ms = clock_now_ms();
 	o->blocked_ms = 0;
 	if (outlet_pending_len(o) > 0)
 		return CLIENT_OK;
@@ -101,12 +103,22 @@ outlet_note_blocked(struct outlet *o)
 }
 
 enum client_result
-outlet_put_id(struct outlet *o, uint64_t id)
+outlet_put_start(struct outlet *o, int64_t retry_ms, uint64_t floor)
 {
-	buf_printf(&o->scratch, "id: %llu\n\n", (unsigned long long)id);
+	buf_printf(&o->scratch, "retry: %lld\n", (long long)retry_ms);
+	if (outlet_put_position(o, floor) == CLIENT_GONE)
+		return CLIENT_GONE;
+	return o->heartbeat_s != 0 ? outlet_put_heartbeat(o) : CLIENT_OK;
+}
+
+enum client_result
+outlet_put_position(struct outlet *o, uint64_t id)
+{
+	buf_printf(&o->scratch,
+	    "id: %llu\nevent: stream-position\ndata: %llu\n\n",
+	    (unsigned long long)id, (unsigned long long)id);
 	o->cursor = id;
-	return o->heartbeat_s != 0 ? outlet_put_heartbeat(o)
-				   : outlet_put_scratch(o);
+	return outlet_put_scratch(o);
 }
 
 enum client_result
@@ -115,7 +127,7 @@ outlet_put_record(struct outlet *o, const struct record *rec)
 	if (outlet_put(o, rec->frame, rec->frame_len) == CLIENT_GONE)
 		return CLIENT_GONE;
 	if (rec->id < o->cursor)
-		return outlet_put_id(o, o->cursor);
+		return outlet_put_position(o, o->cursor);
 	o->cursor = rec->id;
 	return CLIENT_OK;
 }
@@ -123,19 +135,13 @@ outlet_put_record(struct outlet *o, const struct record *rec)
 enum client_result
 outlet_put_heartbeat(struct outlet *o)
 {
+	o->last_sign_ms = clock_now_ms();
 	if (o->heartbeat_s != 0)
 		buf_printf(&o->scratch,
 		    "event: stream-heartbeat\ndata: %llu\n\n",
 		    (unsigned long long)o->heartbeat_s);
 	else
-		buf_puts(&o->scratch, ":\n\n");
-	return outlet_put_scratch(o);
-}
-
-enum client_result
-outlet_put_retry(struct outlet *o, int64_t retry_ms)
-{
-	buf_printf(&o->scratch, "retry: %lld\n\n", (long long)retry_ms);
+		buf_puts(&o->scratch, ":\n");
 	return outlet_put_scratch(o);
 }
 

@@ -26,7 +26,7 @@ struct outlet {
 	struct buf pending;   /* what the client has not taken yet, */
 	size_t written_len;   /* but for so much of it */
 	int64_t blocked_ms;   /* since when it takes nothing; 0: it does */
-	int64_t last_write_ms;
+	int64_t last_sign_ms; /* of life, that the client can hear */
 };
 
 /* heartbeat_s: the interval that heartbeats tell page code, as events; 0: they
@@ -55,18 +55,26 @@ size_t outlet_pending_len(const struct outlet *o);
 enum client_result outlet_write(struct outlet *o);
 void outlet_note_blocked(struct outlet *o);
 
-/* A block of only an id: it dispatches nothing, and the browser remembers it.
- * A heartbeat that is an event follows: without it, page code would take this
- * id for that of the next event that has none. */
-enum client_result outlet_put_id(struct outlet *o, uint64_t id);
+/* The first block: how long the browser is to wait before it comes back, and
+ * where the stream begins.  A heartbeat that is an event follows, since from it
+ * page code learns how long silence may last. */
+enum client_result outlet_put_start(
+    struct outlet *o, int64_t retry_ms, uint64_t floor);
+
+/* A position: "stream-position" is an event of its own, with the id as its
+ * data.  A native EventSource tells nobody of it and remembers the id; many
+ * other clients forget an id that comes without data, and those that hand
+ * every block to one handler get valid JSON. */
+enum client_result outlet_put_position(struct outlet *o, uint64_t id);
 
 /* A record's frame.  The cursor never goes back: after a late record comes
- * the highest id again. */
+ * the highest id as a position. */
 enum client_result outlet_put_record(
     struct outlet *o, const struct record *rec);
 
-/* A sign of life: a comment, or an event "stream-heartbeat" with the interval
- * as its data. */
+/* A sign of life: a comment of one line, without an empty one, on which some
+ * clients dispatch what they have, or an event "stream-heartbeat" with the
+ * interval as its data and no id. */
 enum client_result outlet_put_heartbeat(struct outlet *o);
 
 /* "stream-reset": says what cannot be kept, for the channels; clock: the id
@@ -77,8 +85,5 @@ enum client_result outlet_put_reset(struct outlet *o,
 
 /* "stream-end": it does not go on after this, and why. */
 enum client_result outlet_put_end(struct outlet *o, const char *reason);
-
-/* How long the browser is to wait before it comes back. */
-enum client_result outlet_put_retry(struct outlet *o, int64_t retry_ms);
 
 #endif

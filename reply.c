@@ -124,14 +124,21 @@ reply_put_refusal(struct buf *b, const struct request *req,
 }
 
 int
+reply_put_retry(struct buf *b, int64_t retry_ms)
+{
+	return buf_printf(b, "retry: %lld\nevent: stream-retry\ndata: %lld\n\n",
+	    (long long)retry_ms, (long long)retry_ms);
+}
+
+int
 reply_put_come_back(struct buf *b, const struct request *req,
     const struct session *s, int64_t retry_ms, const char *sentence)
 {
 	if (req->accepts_stream && req->method != METHOD_HEAD) {
-		if (reply_put_stream_header(b, req, s) == -1)
+		if (reply_put_stream_header(b, req, s) == -1 ||
+		    buf_printf(b, ": %s\n", sentence) == -1)
 			return -1;
-		return buf_printf(
-		    b, "retry: %lld\n: %s\n\n", (long long)retry_ms, sentence);
+		return reply_put_retry(b, retry_ms);
 	}
 	if (put_status(b, HTTP_UNAVAILABLE) == -1 ||
 	    put_cors(b, req, s) == -1 ||

@@ -28,8 +28,16 @@ int reply_put_refusal(struct buf *b, const struct request *req,
     const struct session *s, const struct verdict *v);
 
 /*
+ * Append the last block of a stream: when to come back.  It is an event,
+ * "stream-retry" with the milliseconds as its data, since some clients hand any
+ * block to their one handler, and its JSON.parse throws at no data; so can page
+ * code that reopens by itself.
+ */
+int reply_put_retry(struct buf *b, int64_t retry_ms);
+
+/*
  * Append a whole answer for what will pass (Redis is away, no free slot):
- * who accepts text/event-stream gets 200, "retry: retry_ms" and a comment,
+ * who accepts text/event-stream gets 200, a comment and reply_put_retry's block,
  * since a browser's EventSource gives up for good on any other status; others
  * get 503 with Retry-After.
  */

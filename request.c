@@ -120,18 +120,44 @@ read_method(struct request *req, char *const *env, struct verdict *v)
 	return 0;
 }
 
-/* What a client may write in Last-Event-ID or its stand-ins. */
+/* How late it begins: what is no cursor comes before all, then one that we
+ * never gave, then the oldest that is kept, then ids. */
+static int
+kind_order(enum cursor_kind kind)
+{
+	switch (kind) {
+	case CURSOR_NONE:
+	case CURSOR_LAST:
+	case CURSOR_SINCE:
+		break;
+	case CURSOR_UNKNOWN:
+		return 1;
+	case CURSOR_EARLIEST:
+		return 2;
+	case CURSOR_ID:
+		return 3;
+	}
+	return 0;
+}
+
+/*
+ * What a client may write in Last-Event-ID or its stand-ins.  The newest valid
+ * one counts: a polyfill that comes back adds where it is to the URL, in which
+ * the page may have said where it began.
+ */
 static void
 read_cursor(struct request *req, const char *value, size_t len)
 {
-	uint64_t id;
+	struct cursor c = { CURSOR_UNKNOWN, 0 };
 
 	if (len == 8 && memcmp(value, "earliest", 8) == 0)
-		req->cursor = (struct cursor){ CURSOR_EARLIEST, 0 };
-	else if (parse_u64(value, len, UINT64_C(1) << 53, &id) == 0)
-		req->cursor = (struct cursor){ CURSOR_ID, id };
-	else
-		req->cursor = (struct cursor){ CURSOR_UNKNOWN, 0 };
+		c.kind = CURSOR_EARLIEST;
+	else if (parse_u64(value, len, UINT64_C(1) << 53, &c.number) == 0)
+		c.kind = CURSOR_ID;
+	if (kind_order(c.kind) > kind_order(req->cursor.kind) ||
+	    (c.kind == CURSOR_ID && req->cursor.kind == CURSOR_ID &&
+		c.number > req->cursor.number))
+		req->cursor = c;
 }
 
 static bool
@@ -141,20 +167,13 @@ is_named(const struct buf *name, const char *wanted)
 	       memcmp(name->bytes, wanted, name->len) == 0;
 }
 
-#define RANK_NONE 5
-
-/* The names that stand in for the header, the first non-empty one counts. */
-static size_t
-cursor_rank(const struct buf *name)
+/* Does it stand in for the header? */
+static bool
+names_cursor(const struct buf *name)
 {
-	static const char *const names[] = { "last_event_id", "lastEventId",
-		"lastEventID", "Last-Event-ID" };
-	size_t i;
-
-	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (is_named(name, names[i]))
-			return i + 1;
-	return RANK_NONE;
+	return is_named(name, "last_event_id") ||
+	       is_named(name, "lastEventId") || is_named(name, "lastEventID") ||
+	       is_named(name, "Last-Event-ID");
 }
 
 static int
@@ -204,10 +223,8 @@ read_parameter(struct request *req, const struct buf *name,
 		return read_channels(req, value, v);
 	if (is_named(name, "last") || is_named(name, "since"))
 		return read_start(req, name, value, v);
-	if (value->len > 0 && cursor_rank(name) < req->cursor_rank) {
-		req->cursor_rank = cursor_rank(name);
+	if (value->len > 0 && names_cursor(name) && !req->has_header_cursor)
 		read_cursor(req, value->bytes, value->len);
-	}
 	if (is_named(name, "heartbeat") && value->len > 0) {
 		if (!is_named(value, "event"))
 			return verdict_refuse(v, HTTP_BAD_REQUEST,
@@ -264,9 +281,8 @@ request_parse(struct request *req, char *const *env,
 	    read_method(req, env, v) == -1)
 		return -1;
 	value = variable(env, "HTTP_LAST_EVENT_ID");
-	req->cursor_rank = RANK_NONE;
 	if (value != NULL && value[0] != '\0') {
-		req->cursor_rank = 0;
+		req->has_header_cursor = true;
 		read_cursor(req, value, strlen(value));
 	}
 	value = variable(env, "QUERY_STRING");

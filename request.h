@@ -33,7 +33,7 @@ struct request {
 	enum http_method method;
 	bool accepts_stream; /* Accept names text/event-stream */
 	bool wants_heartbeat_event;
-	size_t cursor_rank; /* of the name that gave it; 0 is the header */
+	bool has_header_cursor; /* Last-Event-ID, which no parameter beats */
 	struct cursor cursor;
 	struct channel_set asked; /* channels of the query; may be empty */
 

@@ -210,20 +210,20 @@ end(struct stream *st)
 	st->is_over = true;
 	if (!st->is_stopping)
 		return CLIENT_OK;
-	return outlet_put_retry(
-	    &st->out, clock_random(GOODBYE_MIN_MS, GOODBYE_MAX_MS));
+	reply_put_retry(
+	    &st->out.scratch, clock_random(GOODBYE_MIN_MS, GOODBYE_MAX_MS));
+	return outlet_put_scratch(&st->out);
 }
 
 /* --- the loop ----------------------------------------------------------- */
 
 /* When a sign of life is due: not before the stream has begun, nor while the
- * client does not take what there is. */
+ * client takes nothing. */
 static int64_t
 heartbeat_due_ms(const struct stream *st)
 {
-	return st->out.is_open && outlet_pending_len(&st->out) == 0
-		   ? st->out.last_write_ms +
-			 (int64_t)st->cfg->heartbeat_s * 1000
+	return st->out.is_open && st->out.blocked_ms == 0
+		   ? st->out.last_sign_ms + (int64_t)st->cfg->heartbeat_s * 1000
 		   : INT64_MAX;
 }
 

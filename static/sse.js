@@ -85,7 +85,8 @@
 	// --- one connection
 
 	/*
-	 * Keeps a stream open from position at on.  tell() hears of everything:
+	 * Keeps a stream open from position at on.  The browser never reconnects:
+	 * a service worker may drop Last-Event-ID.  tell() hears of everything:
 	 * {k: "open"}, {k: "error", data}, {k: "end", text}, and, with the
 	 * position after it (at), {k: "event", id, name, text},
 	 * {k: "reset", text, from, clock, reason}, {k: "beat", interval}.  After
@@ -112,17 +113,18 @@
 				data: { status: status || 0, retry: retry } });
 		}
 
-		function fail(status) { // none: it was silent
-			var retry = status !== 204 &&
-				!(status > 399 && status < 500);
-			var ms = Math.min(RETRY_MAX_MS, (options.retry || 1000) *
-				Math.pow(2, failures++));
+		// ms: the server's wish
+		function fail(status, ms) {
+			var retry = !/^(204|4..)$/.test(status);
 
 			if (isOver)
 				return;
 			source.close();
-			if (retry) // jitter: not all browsers at once
-				later(ms * (0.5 + Math.random() / 2), open);
+			if (retry) // with jitter
+				later(ms || Math.min(RETRY_MAX_MS,
+					(options.retry || 1000) *
+					Math.pow(2, failures++)) *
+					(0.5 + Math.random() / 2), open);
 			else
 				close();
 			tellError(retry, status);
@@ -142,7 +144,6 @@
 			xhr.send();
 		}
 
-		// lastEventId: the name by which the polyfill replaces it.
 		function address() {
 			return at === "" ? url :
 				withParameter(url, "lastEventId", at);
@@ -161,7 +162,7 @@
 
 		// Moves the position.  Returns the message's id, "" if it has
 		// none: EventSource then repeats the last one.
-		function read(e, isFirstBeat) {
+		function read(e, isFirst) {
 			var id = e.lastEventId || "";
 			var own = id === last ? "" : id;
 
@@ -171,7 +172,7 @@
 			if (id !== "" && isAfter(id, at))
 				at = id;
 			failures = 0;
-			if (!isFirstBeat) // what was too slow comes after it
+			if (!isFirst) // what was too slow comes after it
 				patience = SILENCE;
 			watch();
 			return own;
@@ -184,10 +185,19 @@
 
 		var listeners = Object.create(null);
 
+		// A stream begins with one of each.
+		function onBeat(e) {
+			read(e, beats++ < 2);
+			tell({ k: "beat", interval: interval, at: at });
+		}
+
+		listeners["stream-position"] = onBeat;
 		listeners["stream-heartbeat"] = function (e) {
 			interval = 1000 * e.data || 0;
-			read(e, !beats++);
-			tell({ k: "beat", interval: interval, at: at });
+			onBeat(e);
+		};
+		listeners["stream-retry"] = function (e) {
+			fail(0, +e.data);
 		};
 		listeners["stream-reset"] = function (e) {
 			var data = attempt(JSON.parse, e.data) || {}, from = at;
@@ -208,17 +218,13 @@
 		listeners.open = function (e) {
 			if (e.data !== undefined)
 				return onMessage(e);
-			beats = 0;
 			watch();
 			tell({ k: "open" });
 		};
 		listeners.error = function (e) {
 			if (e.data !== undefined)
 				return onMessage(e);
-			if (source.readyState === CLOSED)
-				return ask();
-			later(CONNECT_MS, fail);
-			tellError(true);
+			(source.readyState === CLOSED ? ask : fail)();
 		};
 
 		names.forEach(function (name) {
@@ -238,6 +244,7 @@
 				return setTimeout(tellError, 0, false);
 			}
 			last = "";
+			beats = 0;
 			Object.keys(listeners).forEach(function (name) {
 				es.addEventListener(name, function (e) {
 					if (es === source && !isOver)
@@ -390,8 +397,8 @@
 				isTold = isTold || m.k === "reset";
 				if (m.id !== "") // the leader has those, too
 					take(m);
-				// The first beat comes before the past.
-				if (m.k === "beat" && !beats++ || isOver || !all ||
+				// The first two come before the past.
+				if (m.k === "beat" && beats++ < 2 || isOver || !all ||
 					!isThere())
 					return;
 				own = stop(own);

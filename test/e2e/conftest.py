@@ -16,6 +16,7 @@ import webservers  # noqa: E402
 # One a session: a test file that imported these would have its own.
 from browser import one_browser  # noqa: E402,F401
 from django_site import example_database  # noqa: E402,F401
+from firefox import one_firefox  # noqa: E402,F401
 
 # A shell without job control starts what it puts into the background with SIGINT
 # ignored, and all that is started from there inherits it: then no Ctrl-C of a

@@ -20,7 +20,7 @@ from processes import DEADLINE_S
 # A dispatched event.  `id` is the id field of its own block (None without
 # one), `last_id` what a browser would send as Last-Event-ID from then on.
 Event = namedtuple("Event", "type data id last_id")
-IdBlock = namedtuple("IdBlock", "id")  # a block that only moves the cursor
+Position = namedtuple("Position", "id")  # "stream-position": it only moves the cursor
 Retry = namedtuple("Retry", "ms")
 Comment = namedtuple("Comment", "text")
 
@@ -32,7 +32,7 @@ class Malformed(AssertionError):
 
 
 class Parser:
-    """text/event-stream bytes to Event, IdBlock, Retry and Comment, in order."""
+    """text/event-stream bytes to Event, Position, Retry and Comment, in order."""
 
     def __init__(self):
         self.items = []
@@ -100,19 +100,34 @@ class Parser:
     def _dispatch(self):
         if self._id is not None:
             self.last_id = self._id
-        if self._data:
-            try:
-                data = b"\n".join(self._data).decode("utf-8")
-            except UnicodeDecodeError as err:
-                raise Malformed("data is not UTF-8") from err
-            event = Event(self._type or "message", data, self._id, self.last_id)
-            self.items.append(event)
-            self.events.append(event)
-            if event.type == "stream-reset":
-                self.resets.append(event)
-        elif self._id is not None:
-            self.items.append(IdBlock(self._id))
+        if not self._data:
+            # some clients dispatch it, with data that is no JSON
+            raise Malformed("an empty line after no data")
+        try:
+            data = b"\n".join(self._data).decode("utf-8")
+        except UnicodeDecodeError as err:
+            raise Malformed("data is not UTF-8") from err
+        event = Event(self._type or "message", data, self._id, self.last_id)
         self._new_block()
+        if event.type.startswith("stream-"):
+            check_own(event)
+        if event.type == "stream-position":
+            self.items.append(Position(event.id))
+            return
+        self.items.append(event)
+        self.events.append(event)
+        if event.type == "stream-reset":
+            self.resets.append(event)
+
+
+def check_own(event):
+    """The server's own events are valid JSON; only a position has an id, which is its data."""
+    try:
+        json.loads(event.data)
+    except ValueError as err:
+        raise Malformed("not JSON: %r" % (event,)) from err
+    if event.id != (event.data if event.type == "stream-position" else None):
+        raise Malformed("another id than its data: %r" % (event,))
 
 
 class HttpDecoder:
@@ -284,12 +299,12 @@ class Stream:
         return [json.loads(e.data) for e in self.parser.resets]
 
     @property
-    def id_blocks(self):
-        return [i.id for i in self.items if isinstance(i, IdBlock)]
+    def positions(self):
+        return [i.id for i in self.items if isinstance(i, Position)]
 
     @property
     def floor(self):
-        return self.id_blocks[0] if self.id_blocks else None
+        return self.positions[0] if self.positions else None
 
     @property
     def comments(self):

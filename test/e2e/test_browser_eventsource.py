@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: ISC
-"""Chromium's own EventSource resumes exactly (no script of ours on the page)."""
+"""Chromium's and Firefox's own EventSource resumes exactly (no script of ours on the page)."""
 import random
 import urllib.parse
 
 import pytest
 
 from browser import both_servers, chromium, serve, site  # noqa: F401
+from firefox import firefox  # noqa: F401
 from processes import clock, publish_ids, sse_publish
 
 pytestmark = pytest.mark.chromium
@@ -13,17 +14,22 @@ pytestmark = pytest.mark.chromium
 DIED = r"signal|kill|died|ended"
 
 
-def open_stream(chromium, server, query):
-    tab = chromium.open(server.origin + "/static/pages/eventsource.html?url=" + urllib.parse.quote("/sse/?" + query))
+@pytest.fixture(params=["chromium", "firefox"])
+def browser(request):
+    return request.getfixturevalue(request.param)
+
+
+def open_stream(browser, server, query):
+    tab = browser.open(server.origin + "/static/pages/eventsource.html?url=" + urllib.parse.quote("/sse/?" + query))
     tab.wait("source.readyState === 1")
     return tab
 
 
 @both_servers
-def test_cut_and_resumed(redis, start_fcgi_sse, chromium, serve, server):
+def test_cut_and_resumed(redis, start_fcgi_sse, browser, serve, server):
     """Cut again and again while events are published, the browser has each once and in order."""
     fcgi_sse = start_fcgi_sse(redis, "--retry=50", "--history-count=100000").expect_log(DIED)
-    tab = open_stream(chromium, serve(server, fcgi_sse), "channels=a,b")
+    tab = open_stream(browser, serve(server, fcgi_sse), "channels=a,b")
     fcgi_sse.wait_responders(1)
     ids, random_ = [], random.Random(7)
     for round_ in range(8):
@@ -43,12 +49,12 @@ def test_cut_and_resumed(redis, start_fcgi_sse, chromium, serve, server):
 
 
 @both_servers
-def test_cut_before_its_first_event(redis, start_fcgi_sse, chromium, serve, server):
+def test_cut_before_its_first_event(redis, start_fcgi_sse, browser, serve, server):
     """A browser that has had no event yet resumes where it joined: FLOOR is remembered."""
     fcgi_sse = start_fcgi_sse(redis, "--retry=50").expect_log(DIED)
     publish_ids(redis, "all", "before it joined")
-    tab = open_stream(chromium, serve(server, fcgi_sse), "channels=all")
-    fcgi_sse.wait_responders(1)
+    tab = open_stream(browser, serve(server, fcgi_sse), "channels=all")
+    tab.wait("positions === 2")
     fcgi_sse.kill_responders()
     sse_publish(redis, "--event=price", "all", "1.10")
     redis.publish("all", '["message", "{\\"type\\": \\"foo\\"}"]')
@@ -58,10 +64,10 @@ def test_cut_before_its_first_event(redis, start_fcgi_sse, chromium, serve, serv
 
 
 @both_servers
-def test_web_server_killed(redis, start_fcgi_sse, chromium, serve, run, server):
+def test_web_server_killed(redis, start_fcgi_sse, browser, serve, run, server):
     """The web server dies and comes back: nothing is lost."""
     web_server = serve(server, start_fcgi_sse(redis, "--retry=50"))
-    tab = open_stream(chromium, web_server, "channels=all")
+    tab = open_stream(browser, web_server, "channels=all")
     ids = publish_ids(redis, "all", "1")
     tab.wait_log(1)
     opened = tab.js("opened")
@@ -77,11 +83,11 @@ def test_web_server_killed(redis, start_fcgi_sse, chromium, serve, run, server):
 
 
 @both_servers
-def test_too_far_back(redis, start_fcgi_sse, chromium, serve, run, server):
+def test_too_far_back(redis, start_fcgi_sse, browser, serve, run, server):
     """What the history has no more is said by stream-reset; what is kept follows."""
     fcgi_sse = start_fcgi_sse(redis, "--retry=50", "--history-count=3").expect_log(DIED)
     web_server = serve(server, fcgi_sse)
-    tab = open_stream(chromium, web_server, "channels=all")
+    tab = open_stream(browser, web_server, "channels=all")
     fcgi_sse.wait_responders(1)
     web_server.stop()
     for i in range(10):

@@ -21,6 +21,12 @@ function hello(at, to) {
 function event(id) {
 	say_({ k: "event", id: String(id), name: "message", text: String(id), at: String(id) });
 }
+// What a stream of its own begins with.
+function begin(id) {
+	say("open");
+	say("stream-position", id, id);
+	say("stream-heartbeat", "15", id);
+}
 chance = 0.5;
 (function (url, options) {
 	var key = ["sse2", new URL(url + "&heartbeat=event", document.baseURI), "message", false].join(" ");
@@ -80,7 +86,7 @@ def test_catches_up(by_hand):
     """Its own stream gives what it lacks, the leader what came meanwhile, each once and in order."""
     tab = Follower(by_hand, {"lastEventId": "1"})
     tab.run("hello('4'); event(5);")
-    tab.run("say('open'); say('stream-heartbeat', '15', '1'); say('message', '2', '2'); say('message', '4', '4');")
+    tab.run("begin('1'); say('message', '2', '2'); say('message', '4', '4');")
     tab.run("event(6);")
     assert tab.events() == [2, 4, 5, 6] and tab.streams() == [2]
 
@@ -89,11 +95,11 @@ def test_asks_again_before_its_past(by_hand):
     """A leader's second answer does not end the catching up of a tab whose past is still to come (since=)."""
     tab = Follower(by_hand, {}, "&since=60")
     tab.run("hello('4');")
-    tab.run("say('open'); say('stream-heartbeat', '15', '4');")
+    tab.run("begin('4');")
     tab.run("event(5);")
     tab.run("hello('5', lastWant);")
     tab.run("event(6);")
-    tab.run("say('stream-heartbeat', '15', '4');")
+    tab.run("say('stream-position', '4', '4');")
     assert tab.events() == [5, 6] and tab.streams() == [2]
 
 
@@ -101,7 +107,7 @@ def test_new_leader_without_a_position(by_hand):
     """While it catches up, another tab takes the lead that does not know where it is: the own stream goes on."""
     tab = Follower(by_hand, {"lastEventId": "1"})
     tab.run("hello('4');")
-    tab.run("say('open'); say('stream-heartbeat', '15', '1'); say('message', '2', '2');")
+    tab.run("begin('1'); say('message', '2', '2');")
     tab.run("term = 11; hello('');")
     tab.run("say('message', '3', '3');")
     tab.run("say_({ k: 'beat', interval: 15000, at: '9' });")
@@ -114,7 +120,7 @@ def test_too_much_meanwhile(by_hand):
     """What does not fit any more is not kept for ever: the leader is asked where it is by now."""
     tab = Follower(by_hand, {"lastEventId": "1"})
     tab.run("hello('4');")
-    tab.run("say('open'); say('stream-heartbeat', '15', '1');")
+    tab.run("begin('1');")
     before = tab.tab.js("wants")
     tab.run("for (var id = 5; id < 5 + 4096; id++) event(id);")
     tab.tab.wait("wants > %d" % before, show="wants")
@@ -131,7 +137,7 @@ def test_closed_while_catching_up(by_hand):
             stream.close();
     });
     hello('4');""")
-    tab.run("""say('open'); say('stream-heartbeat', '15', '1'); say('message', '3', '3');
+    tab.run("""begin('1'); say('message', '3', '3');
     say_({ k: 'reset', text: '{"id":"9","reason":"trimmed"}', at: '6', from: '4', clock: '9', reason: 'trimmed' });""")
     tab.run("say('message', '7', '7');")
     assert tab.streams() == [2]

@@ -320,6 +320,8 @@ def test_jquery(redis, fcgi_sse, chromium, serve, site, server):
 def test_polyfill(redis, start_fcgi_sse, chromium, serve, site, server):
     """Without EventSource, vendor/eventsource.min.js is loaded and does the same, resume too."""
     need_npm(os.path.join(VENDOR, "eventsource.min.js"))
+    # it does not catch what comes of closing a stream that was cut
+    chromium.expected_console = [r"eventsource\.min\.js.*network error"]
     fcgi_sse = start_fcgi_sse(redis, "--retry=1000", "--heartbeat=1").expect_log(DIED)
     page = site.page("polyfill.html", """
 <body sse-data="/sse/?channels=all" sse-events="price">

@@ -30,13 +30,13 @@ say("stream-heartbeat", "4", "7");
 pass(9000);
 say("message", "x", "8");
 pass(9000);
-say("open"); // the browser has come back by itself
+say("stream-position", "9", "9");
 pass(9999);
 note("quiet", sources.length);
 pass(1);""")
     assert tab.data("quiet") == [1] and errors(tab) == [37]
     tab.run("pass(1000);")
-    assert tab.js("sources.length === 2 && /lastEventId=8$/.test(sources[1].url)")
+    assert tab.js("sources.length === 2 && /lastEventId=9$/.test(sources[1].url)")
 
 
 def test_without_heartbeats(by_hand):
@@ -48,11 +48,12 @@ def test_without_heartbeats(by_hand):
 def test_slow_event(by_hand):
     """An event that takes longer than 2.5 heartbeats: it is given twice as long each time, until it has come."""
     tab = by_hand(STREAM + """
-function patience() { // how long a stream may be silent on which the first heartbeat has come
+function patience() { // how long a stream may be silent that has said what it begins with
 	var count = log.length, from = time();
 
 	say("open");
-	say("stream-heartbeat", "4", "7"); // this one comes before the event
+	say("stream-position", "7", "7"); // these come before the event
+	say("stream-heartbeat", "4", "7");
 	while (log.length === count && time() < from + 1e6)
 		pass(1000);
 	pass(1000); // it is opened anew
@@ -61,12 +62,15 @@ function patience() { // how long a stream may be silent on which the first hear
 var slow = [1, 2, 3, 4, 5, 6].map(patience);
 
 say("open");
+say("stream-position", "7", "7");
 say("stream-heartbeat", "4", "7");
-say("error"); // the browser comes back by itself
+say("error"); // cut meanwhile
+pass(1000);
 slow.push(patience());
 say("open");
+say("stream-position", "7", "7");
 say("stream-heartbeat", "4", "7");
-say("stream-heartbeat", "4", "7"); // nothing was on its way
+say("stream-position", "7", "7"); // nothing was on its way
 var idle = [patience(), patience()];
 
 say("open");
@@ -84,9 +88,10 @@ if (%s) {
 	say("open");
 	say("message", "x", "7");
 	say("error");
+	pass(500);
+	sources.splice(0, 1);
 	log.splice(0);
 }
-var began = time();
 pass(59999);
 note("quiet", sources.length);
 pass(1);
@@ -96,7 +101,37 @@ note("again", sources.length);
 say("open");
 pass(1e7);""" % ("true" if first == "after a break" else "false"))
     assert [(e["type"], e["data"]) for e in tab.log()] == [
-        ("quiet", 1), ("error", 60000), ("state", "connecting"), ("again", 2)]
+        ("quiet", 1), ("error", 60500 if first == "after a break" else 60000), ("state", "connecting"), ("again", 2)]
+
+
+def test_breaks(by_hand):
+    """After a break the browser does not come back by itself: a new stream is opened, with the position in its URL, a
+    newcomer's, too; when the server says when (stream-retry), then."""
+    tab = by_hand(STREAM + """
+say("open");
+say("stream-position", "7", "7");
+say("error"); // EventSource would reconnect: it is not closed
+note("state", sources[0].readyState);
+pass(499);
+note("quiet", sources.length);
+pass(1);
+say("open");
+say("stream-position", "7", "7");
+say("message", "x", "8");
+say("stream-retry", "7000", "8");
+pass(6999);
+note("quiet", sources.length);
+pass(1);
+say("open");
+say("stream-retry", "5000", "");
+say("error"); // it ends after that, and is told once
+pass(4999);
+note("quiet", sources.length);
+pass(1);""")
+    assert [(e["type"], e["data"]) for e in tab.log()] == [
+        ("error", 0), ("state", 2), ("quiet", 1), ("error", 500), ("quiet", 2), ("error", 7500), ("quiet", 3)]
+    assert [url.rpartition("&")[2] for url in tab.js("sources.map(function (s) { return s.url; })")] == [
+        "heartbeat=event", "lastEventId=7", "lastEventId=8", "lastEventId=8"]
 
 
 @pytest.mark.parametrize("luck, delays", [(0, [.5, 1, 2, 4, 8, 15, 15]), (1, [1, 2, 4, 8, 16, 30, 30])])

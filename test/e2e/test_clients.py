@@ -26,8 +26,14 @@ class NodeClient:
     def opened(self):
         return sum("open" in line for line in self.said())
 
+    def heard(self, *names):
+        """The events that its handlers got, of these names."""
+        return [line for line in self.said() if line.get("event") in names]
+
     def events(self):
-        return [line for line in self.said() if "event" in line]
+        """Without those that only some are told of: the others know no handler for them."""
+        return [line for line in self.said() if "event" in line
+                and line["event"] not in ("stream-position", "stream-heartbeat", "stream-retry")]
 
     def data(self):
         return [e["data"] for e in self.events()]
@@ -36,9 +42,73 @@ class NodeClient:
         wait_until(condition, what=lambda: "%s; the client said %r" % (what, self.said()[-20:]))
 
 
-@pytest.fixture(params=["eventsource", "eventsource-client"])
+LIBRARIES = ["eventsource", "launchdarkly-eventsource", "event-source-polyfill", "reconnecting-eventsource",
+             # these hand every block to one function
+             "eventsource-client", "fetch-event-source"]
+
+
+@pytest.fixture(params=LIBRARIES)
 def library(request):
     return request.param
+
+
+@pytest.mark.parametrize("server", ["nginx-example", "lighttpd-example"])
+def test_newcomer_is_cut(redis, start_fcgi_sse, web, run, library, server):
+    """Cut before its first event, a client comes back from where it joined: what was published meanwhile arrives."""
+    fcgi_sse = start_fcgi_sse(redis, "--retry=100").expect_log(r"signal|kill|died|ended")
+    [before] = publish_ids(redis, "a", "before")
+    client = NodeClient(run, library, web(server, fcgi_sse).url("channels=a"), ["stream-position"])
+    client.wait(lambda: len(client.heard("stream-position")) == 2, "FLOOR and CLOCK")
+    assert {(e["id"], e["data"]) for e in client.heard("stream-position")} == {(str(before), str(before))}
+    fcgi_sse.kill_responders()
+    wait_until(lambda: redis.channel_subscribers("sse:event:a") == 0)
+    [missed] = publish_ids(redis, "a", "missed")
+    client.wait(lambda: client.data(), "what it missed")
+    [event] = client.events()
+    assert (event["event"], event["data"], event["id"]) == ("message", "missed", str(missed))
+
+
+def test_all_that_is_handled_is_json(redis, start_fcgi_sse, web, run, loop):
+    """JSON.parse of what a handler gets never throws: positions, heartbeats, a reset, the farewell, the answer of a
+    web server without us, and our own when Redis is away, also where every block goes to one handler."""
+    options = ["--history-count=2", "--retry=100", "--heartbeat=1", "--drain=1"]
+    fcgi_sse = start_fcgi_sse(redis, *options)
+    url = web("nginx-example", fcgi_sse).url("channels=a&lastEventId=0")
+    publish_ids(redis, "--lines", "a", stdin=b"0\n1\n2\n3\n")
+    clients = {library: NodeClient(run, library, url) for library in LIBRARIES}
+
+    def all_clients(condition, what):
+        wait_until(lambda: all(map(condition, clients.values())), what=lambda: "%s; they said %r" % (
+            what, {library: client.said()[-10:] for library, client in clients.items()}))
+
+    all_clients(lambda c: c.data()[-1:] == ["3"], "the kept ones")
+    heartbeats = loop.live(fcgi_sse, "a")
+    heartbeats.wait_for(lambda s: len(s.comments) >= 2)
+    heartbeats.close()
+    fcgi_sse.stop()  # the farewell; then they come back to a web server without us
+    all_clients(lambda c: sum("error" in line for line in c.said()) > 1, "two breaks")
+    again = start_fcgi_sse(redis, *options, socket_path=fcgi_sse.address)
+    again.expect_log("come back", "[Rr]edis|recorder")
+    redis.stop()
+    all_clients(lambda c: sum("error" in line for line in c.said()) > 2, "a third break")
+    for library, client in clients.items():
+        assert all(e["isJson"] for e in client.said() if "event" in e), client.said()
+        assert [e["event"] for e in client.events()] == ["stream-reset", "message", "message"]
+        if library in ("eventsource-client", "fetch-event-source"):
+            assert len(client.heard("stream-retry")) == 3 and client.heard("stream-position")
+
+
+def test_two_cursors(redis, start_fcgi_sse, web, run):
+    """event-source-polyfill adds where it is to a URL in which the page has said where it began: the newer one counts."""
+    fcgi_sse = start_fcgi_sse(redis, "--retry=100").expect_log(r"signal|kill|died|ended")
+    old = publish_ids(redis, "--lines", "a", stdin=b"0\n1\n2\n3\n")[0]
+    where = web("nginx-example", fcgi_sse)
+    client = NodeClient(run, "event-source-polyfill", where.url("channels=a&last_event_id=%d" % old))
+    client.wait(lambda: client.data() == ["1", "2", "3"], "what came since")
+    fcgi_sse.kill_responders()
+    publish_ids(redis, "a", "4")
+    client.wait(lambda: "4" in client.data(), "what it missed")
+    assert client.data() == ["1", "2", "3", "4"]
 
 
 @pytest.mark.parametrize("server", ["nginx-example", "lighttpd-example"])

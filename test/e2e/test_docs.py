@@ -493,6 +493,33 @@ def test_page_api(redis, fcgi_sse, chromium, site, serve):
     tab.wait('document.title === "12"')
 
 
+@runs("worker")
+@pytest.mark.chromium
+def test_worker(redis, start_fcgi_sse, chromium, site, serve, folder):
+    """A service worker that leaves the stream alone: a bare EventSource that is cut has what came meanwhile."""
+    fcgi_sse = start_fcgi_sse(redis, "--retry=100").expect_log("signal|kill|died|ended")
+    folder.write("site/worker.js", block("worker") + """
+self.addEventListener("install", function () { self.skipWaiting(); });
+self.addEventListener("activate", function (event) { event.waitUntil(self.clients.claim()); });""")
+    page = site.page("worker.html", """
+<body><script>
+navigator.serviceWorker.register("/static/worker.js");
+navigator.serviceWorker.addEventListener("controllerchange", function () {
+	var source = new EventSource("/sse/?channels=all");
+	source.onmessage = function (event) { note("message", event.data); };
+	source.addEventListener("stream-position", function (event) { note("position", event.data); });
+});
+</script></body>""")
+    tab = chromium.open(serve("nginx", fcgi_sse).origin + page)
+    tab.wait_log(2)
+    fcgi_sse.kill_responders()
+    wait_until(lambda: redis.channel_subscribers("sse:event:all") == 0)
+    publish_ids(redis, "all", "missed")
+    tab.wait('log.some(function (e) { return e.data === "missed"; })')
+    tab.run("navigator.serviceWorker.getRegistration().then(function (all) { all.unregister(); window.isGone = true; });")
+    tab.wait("window.isGone")
+
+
 # ---- README's tables
 
 def table(text, heading):
@@ -618,9 +645,7 @@ def test_ranges_and_histories():
 
 def test_query_parameters():
     """The manual names the parameters that are read."""
-    source = read("request.c")
-    known = set(re.findall(r'is_named\(name, "([\w-]+)"\)', source))
-    known |= set(re.findall(r'"([\w-]+)"', re.search(r"const names\[\] = {(.*?)};", source, re.S).group(1)))
+    known = set(re.findall(r'is_named\(name, "([\w-]+)"\)', read("request.c")))
     section = read("man/fcgi-sse.8").partition(".Ss Query parameters")[2].partition("\n.Ss ")[0]
     said = set()
     for head in re.findall(r"^\.It Cm (.*)$", section, re.M):

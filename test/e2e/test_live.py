@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from processes import (SSE_PUBLISH_BIN, clock, descriptors_of, publish_ids, redis_environment, redis_pipe,
-                       sse_publish, wait_until)
+from processes import (SSE_PUBLISH_BIN, clock, descriptors_of, history, publish_ids, redis_environment,
+                       redis_pipe, sse_publish, wait_until)
 
 SERVERS = ["nginx-example", "lighttpd-example"]
 EVERYWHERE = SERVERS + ["direct", "lighttpd-bin-path"]
@@ -55,14 +55,15 @@ def test_headers(loop, where):
         assert stream.headers["x-accel-buffering"] == "no"
 
 
-def test_first_blocks_are_retry_and_floor(redis, fcgi_sse, loop):
-    """A stream begins with retry: and a block of only id: FLOOR, which is the clock."""
+def test_first_block_is_retry_and_floor(redis, fcgi_sse, loop):
+    """A stream begins with one block that holds retry: and the position FLOOR, which is the clock."""
     [first] = publish_ids(redis, "all", "before")
     stream = loop.live(fcgi_sse, "all")
     assert stream.retry_ms == 3000
     assert stream.floor == str(first) == str(clock(redis))
-    stream.wait_for(lambda s: s.last_id == str(first))
-    assert stream.all_events == []
+    position = "id: %d\nevent: stream-position\ndata: %d\n\n" % (first, first)
+    stream.wait_for(lambda s: len(s.positions) == 2)  # FLOOR and CLOCK
+    assert stream.text == "retry: 3000\n" + 2 * position
 
 
 def test_floor_in_an_empty_store(fcgi_sse, loop, redis):
@@ -108,12 +109,13 @@ def test_channel_in_utf8(redis, fcgi_sse, loop):
 
 
 def test_heartbeat_comment(redis, start_fcgi_sse, loop):
-    """In silence a comment comes each heartbeat interval, and moves nothing."""
+    """In silence a comment comes each heartbeat interval, one line and no empty one, and moves nothing."""
     stream = loop.live(start_fcgi_sse(redis, "--heartbeat=1"), "all")
     before = stream.last_id
     at_first = len(stream.comments)
     stream.wait_for(lambda s: len(s.comments) >= at_first + 3)
     assert stream.last_id == before and not stream.all_events
+    assert stream.text.rstrip(":\n") + "\n\n" + ":\n" * len(stream.comments) == stream.text
 
 
 def test_heartbeat_event(redis, start_fcgi_sse, loop):
@@ -128,16 +130,28 @@ def test_heartbeat_event(redis, start_fcgi_sse, loop):
     assert first.all_events[0][:3] == ("stream-heartbeat", "600", None)
 
 
-def test_heartbeat_event_behind_an_id(redis, start_fcgi_sse, loop):
-    """With ?heartbeat=event one follows each block of only an id: page code learns it from there."""
+def test_where_a_heartbeat_event_stands(redis, start_fcgi_sse, loop):
+    """With ?heartbeat=event one follows the first position, and no other."""
     before, first = publish_ids(redis, "--lines", "all", stdin=b"before\n1\n")
     [newest] = publish_ids(redis, "other", "the clock goes on")
     stream = loop.live(start_fcgi_sse(redis, "--heartbeat=600"), "all",
                        query={"heartbeat": "event", "lastEventId": str(before)})
     redis.publish("all", "2")
     stream.wait_data(2)
-    beat = "event: stream-heartbeat\ndata: 600\n\n"
-    assert "id: %d\n\n%sid: %d\ndata: 1\n\nid: %d\n\n%s" % (before, beat, first, newest, beat) in stream.text
+    position = "id: %d\nevent: stream-position\ndata: %d\n\n"
+    assert stream.text == "retry: 3000\n%sevent: stream-heartbeat\ndata: 600\n\nid: %d\ndata: 1\n\n%s%s" % (
+        position % (before, before), first, position % (newest, newest), history(redis, "all")[-1][3].decode())
+
+
+def test_heartbeat_event_in_a_busy_stream(redis, start_fcgi_sse, loop):
+    """Heartbeats that are events come though the stream is not silent: page code hears only the names that it asked for."""
+    stream = loop.live(start_fcgi_sse(redis, "--heartbeat=1"), "all", query={"heartbeat": "event"})
+    began = time.monotonic()
+    while time.monotonic() - began < 3.5:
+        publish_ids(redis, "--event=unheard", "all", "x")
+        stream.wait_for(lambda s: s.events[-1:] and int(s.events[-1].id) == clock(redis))
+    beats = [e for e in stream.all_events if e.type == "stream-heartbeat"]
+    assert 3 <= len(beats) <= 5, beats
 
 
 def test_max_lifetime(redis, start_fcgi_sse, loop):

@@ -40,7 +40,8 @@ def test_away_at_connect(folder, start_fcgi_sse, loop, place, web):
         stream = loop.fetch(where, "all")
         assert stream.status == 200 and stream.is_event_stream() and stream.ended == "clean"
         assert 5000 <= stream.retry_ms <= 15000 and stream.comments[0].strip()
-        assert not stream.all_events and stream.last_id == ""
+        assert [(e.type, e.data) for e in stream.all_events] == [("stream-retry", str(stream.retry_ms))]
+        assert stream.last_id == ""
         retries.add(stream.retry_ms)
     assert len(retries) > 1, "random"
     for accept in (None, "*/*", "text/html"):

@@ -68,7 +68,7 @@ def test_cursor_precedence(redis, fcgi_sse, loop):
 
 
 def test_replay_then_clock_then_live(redis, fcgi_sse, loop):
-    """FLOOR is the cursor; the replay is merged by id; then id: CLOCK; then live."""
+    """FLOOR is the cursor; the replay is merged by id; then the position CLOCK; then live."""
     a = publish_many(redis, "a", 3)
     b = publish_many(redis, "b", 3)
     c = publish_many(redis, "a", 2, first=3)
@@ -80,7 +80,7 @@ def test_replay_then_clock_then_live(redis, fcgi_sse, loop):
     assert stream.floor == str(a[0])
     assert [int(e.id) for e in stream.events][:7] == a[1:] + b + c
     ids_in_order = [i.id for i in stream.items if getattr(i, "id", None)]
-    assert ids_in_order.index(str(last)) == 8, "the block of only id: CLOCK stands after the replay"
+    assert ids_in_order.index(str(last)) == 8, "the position CLOCK stands after the replay"
     assert not stream.resets
 
 
@@ -294,7 +294,7 @@ def test_a_hole_is_filled(redis, start_fcgi_sse, loop):
 
 
 def test_the_cursor_never_goes_back(redis, start_fcgi_sse, loop):
-    """A late record that filled a hole is followed by a block of only the highest id sent."""
+    """A late record that filled a hole is followed by a position, the highest id sent."""
     stream = loop.live(start_fcgi_sse(redis, "--heartbeat=600"), "a,b")
     publish_many(redis, "a", 1)
     publish_many(redis, "b", 1)
@@ -627,9 +627,14 @@ def test_epoch_lost(redis, start_fcgi_sse, loop):
     assert len(stream.resets) == 1
 
 
-def test_order_of_cursor_names(redis, fcgi_sse, loop):
-    """Of several cursors in the query the first name of the list counts, wherever it stands."""
-    first, second = publish_ids(redis, "all", "one")[0], publish_ids(redis, "all", "two")[0]
-    for query in ("Last-Event-ID=%d&last_event_id=%d" % (second, first),
-                  "lastEventID=%d&lastEventId=%d" % (second, first)):
-        assert loop.live(fcgi_sse, query="channels=all&" + query).wait_data(1) == ["two"]
+def test_several_cursors(redis, fcgi_sse, loop):
+    """Of several cursors in the query the newest valid one counts, whatever its name and place; the header wins."""
+    first, second = publish_ids(redis, "--lines", "all", stdin=b"one\ntwo\n")
+    publish_ids(redis, "all", "three")
+    for query in ("last_event_id=%d&lastEventId=%d" % (first, second), "Last-Event-ID=%d&last_event_id=%d" % (second, first),
+                  "last_event_id=0&lastEventID=%d" % second, "last_event_id=earliest&lastEventId=%d" % second,
+                  "last_event_id=none&lastEventId=%d" % second):
+        stream = loop.live(fcgi_sse, query="channels=all&" + query)
+        assert stream.wait_data(1) == ["three"] and stream.floor == str(second) and not stream.resets
+    stream = loop.live(fcgi_sse, query="channels=all&last_event_id=0&lastEventId=%d" % second, last_event_id=first)
+    assert stream.wait_data(2) == ["two", "three"]

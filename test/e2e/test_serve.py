@@ -598,7 +598,7 @@ def test_while_fcgi_sse_starts(serve, redis, loop, folder, options):
     served.wait_ready()
 
     def is_there():  # lighttpd tries again after a second
-        return loop.open(served, "all").wait_for(lambda s: s.id_blocks or s.ended).id_blocks
+        return loop.open(served, "all").wait_for(lambda s: s.floor or s.ended).floor
 
     wait_until(is_there)
 

@@ -203,7 +203,8 @@ def test_responder_away_is_a_retry(redis, start_fcgi_sse, loop, web, server):
     for _ in range(2):  # the socket is refused, then gone
         answer = loop.fetch(where, "all")
         assert answer.status == 200 and answer.is_event_stream(), answer.describe()
-        assert answer.retry_ms and not answer.all_events
+        assert answer.retry_ms
+        assert [(e.type, e.data) for e in answer.all_events] == [("stream-retry", str(answer.retry_ms))]
         if os.path.exists(fcgi_sse.socket_path):
             os.unlink(fcgi_sse.socket_path)
 

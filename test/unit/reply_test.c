@@ -176,8 +176,8 @@ refusal_says_why(void **state)
 static void
 come_back_says_when(void **state)
 {
-	/* an EventSource gets 200, when to come back, and a comment, as it
-	 * would give up at any other status; others 503 with whole seconds,
+	/* an EventSource gets 200, a comment, and when to come back as an event
+	 * with valid JSON, as it would give up at any other status; others 503 with whole seconds,
 	 * never fewer; HEAD gets no body and no stream */
 	static const struct {
 		bool accepts_stream;
@@ -186,7 +186,9 @@ come_back_says_when(void **state)
 		const char *want;
 	} table[] = {
 		{ true, METHOD_GET, 5001,
-		    STREAM_HEADER CORS_ALL "\r\nretry: 5001\n: why\n\n" },
+		    STREAM_HEADER CORS_ALL
+		    "\r\n: why\nretry: 5001\n"
+		    "event: stream-retry\ndata: 5001\n\n" },
 		{ false, METHOD_GET, 5001,
 		    "Status: 503 Service Unavailable\r\n" CORS_ALL
 		    "Retry-After: 6\r\n" TEXT_HEADER "\r\nwhy\n" },

@@ -425,10 +425,10 @@ long_query_is_refused(void **state)
 }
 
 static void
-first_cursor_counts(void **state)
+newest_cursor_counts(void **state)
 {
-	/* the header Last-Event-ID; else the first of its stand-ins in the
-	 * query that is not empty; else where last or since begin */
+	/* the header Last-Event-ID; else the newest valid one of its stand-ins
+	 * in the query; else where last or since begin */
 	static const struct {
 		const char *header, *query;
 		struct cursor want;
@@ -469,17 +469,37 @@ first_cursor_counts(void **state)
 		{ NULL, "last_event_id=", { CURSOR_NONE, 0 } },
 		{ NULL, "last_event_id", { CURSOR_NONE, 0 } },
 
-		/* the first that is not empty */
+		/* of several the newest, whatever its name and place */
 		{ NULL, "last_event_id=&lastEventId=6", { CURSOR_ID, 6 } },
-		{ NULL, "lastEventId=6&last_event_id=5", { CURSOR_ID, 5 } },
-		{ NULL, "last_event_id=0&lastEventId=6", { CURSOR_ID, 0 } },
-		{ NULL, "last_event_id=x&lastEventId=6",
-		    { CURSOR_UNKNOWN, 0 } },
+		{ NULL, "last_event_id=5&lastEventId=6", { CURSOR_ID, 6 } },
+		{ NULL, "lastEventId=6&last_event_id=5", { CURSOR_ID, 6 } },
+		{ NULL, "last_event_id=6&lastEventId=5", { CURSOR_ID, 6 } },
+		{ NULL, "lastEventId=10&lastEventId=9", { CURSOR_ID, 10 } },
+		{ NULL, "Last-Event-ID=1&last_event_id=7&lastEventID=3",
+		    { CURSOR_ID, 7 } },
+		{ NULL, "last_event_id=0&lastEventId=6", { CURSOR_ID, 6 } },
+		/* any id is newer than the oldest that is kept; 0 is one: who
+		 * began with earliest in an empty store comes back so */
 		{ NULL, "last_event_id=earliest&lastEventId=6",
+		    { CURSOR_ID, 6 } },
+		{ NULL, "lastEventId=6&last_event_id=earliest",
+		    { CURSOR_ID, 6 } },
+		{ NULL, "last_event_id=earliest&lastEventId=0",
+		    { CURSOR_ID, 0 } },
+		/* one that we never gave counts only where no other is */
+		{ NULL, "last_event_id=x&lastEventId=6", { CURSOR_ID, 6 } },
+		{ NULL, "lastEventId=6&last_event_id=x", { CURSOR_ID, 6 } },
+		{ NULL, "last_event_id=x&lastEventId=0", { CURSOR_ID, 0 } },
+		{ NULL, "last_event_id=9007199254740993&lastEventId=6",
+		    { CURSOR_ID, 6 } },
+		{ NULL, "last_event_id=x&lastEventId=earliest",
 		    { CURSOR_EARLIEST, 0 } },
+		{ NULL, "last_event_id=x&lastEventId=y",
+		    { CURSOR_UNKNOWN, 0 } },
 
 		/* the header before the query */
 		{ "4", "last_event_id=5", { CURSOR_ID, 4 } },
+		{ "4", "last_event_id=5&lastEventId=6", { CURSOR_ID, 4 } },
 		{ "0", "last_event_id=5", { CURSOR_ID, 0 } },
 		{ "x", "last_event_id=5", { CURSOR_UNKNOWN, 0 } },
 		{ "earliest", "last_event_id=5", { CURSOR_EARLIEST, 0 } },
@@ -498,6 +518,8 @@ first_cursor_counts(void **state)
 		{ NULL, "last=10&last_event_id=5", { CURSOR_ID, 5 } },
 		{ NULL, "last_event_id=5&since=60", { CURSOR_ID, 5 } },
 		{ NULL, "last_event_id=&since=60", { CURSOR_SINCE, 60 } },
+		{ NULL, "last=10&last_event_id=x", { CURSOR_UNKNOWN, 0 } },
+		{ NULL, "last=10&last_event_id=0", { CURSOR_ID, 0 } },
 	};
 	struct parsed p;
 	size_t i;
@@ -555,7 +577,7 @@ main(void)
 		cmocka_unit_test(channels_are_joined),
 		cmocka_unit_test(bad_query_is_refused),
 		cmocka_unit_test(long_query_is_refused),
-		cmocka_unit_test(first_cursor_counts),
+		cmocka_unit_test(newest_cursor_counts),
 		cmocka_unit_test(heartbeat_event_is_asked_for),
 	};
 
