@@ -49,6 +49,8 @@ struct config {
 	/* sse-publish alone */
 	const char *event;
 	bool lines;
+	const char *key;
+	uint64_t wait_s; /* 0: not given */
 
 	struct redis_address redis;
 	int operand_index; /* argv's first operand */

@@ -2,6 +2,7 @@
 /* The call of publish.lua. */
 #include "redis/publish.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -9,19 +10,25 @@
 #include "lua_publish.h"
 #include "redis/command.h"
 
-int
-publish_append(struct redis_conn *conn, const char *prefix,
+/* A recorder's or a publisher's number of the event; all zero: none. */
+struct numbering {
+	const char *token, *key;
+	uint64_t number;
+};
+
+static int
+append(struct redis_conn *conn, const char *prefix,
     const struct channel_set *channels, const char *frame, size_t frame_len,
-    const struct publish_lease *lease)
+    struct numbering by)
 {
-	const size_t n = channels->n;
+	const size_t n = channels->n, nkeys = 4 + 2 * n + (by.key != NULL);
 	struct command c;
 	int failed = -1;
 	size_t i;
 
-	if (command_init(&c, prefix, 1 + 4 + 2 * n + 5 + n, 7 + 2 * n) == -1)
+	if (command_init(&c, prefix, 1 + nkeys + 5 + n, 3 + nkeys) == -1)
 		goto out;
-	command_add_number(&c, 4 + 2 * n);
+	command_add_number(&c, nkeys);
 	command_add_name(&c, "clock", "");
 	command_add_name(&c, "epoch", "");
 	command_add_name(&c, "limits", "");
@@ -30,11 +37,13 @@ publish_append(struct redis_conn *conn, const char *prefix,
 		command_add_name(&c, "history:", channels->items[i].name);
 		command_add_name(&c, "meta:", channels->items[i].name);
 	}
+	if (by.key != NULL)
+		command_add_name(&c, "key:", by.key);
 	command_add_name(&c, "event:", "");
-	command_add_text(&c, lease != NULL ? "r" : "p");
-	command_add_text(&c, lease != NULL ? lease->token : "");
-	if (lease != NULL)
-		command_add_number(&c, lease->seq);
+	command_add_text(&c, by.token != NULL ? "r" : "p");
+	command_add_text(&c, by.token != NULL ? by.token : "");
+	if (by.number != 0)
+		command_add_number(&c, by.number);
 	else
 		command_add_text(&c, "");
 	command_add(&c, frame, frame_len);
@@ -75,26 +84,63 @@ out:
 }
 
 int
-publish_error_passes(const char *text)
+publish_append(struct redis_conn *conn, const char *prefix,
+    const struct channel_set *channels, const char *frame, size_t frame_len,
+    const struct publish_lease *lease)
 {
-	static const char *const passing[] = { "OOM", "READONLY", "LOADING",
-		"MISCONF", "MASTERDOWN", "NOREPLICAS", "BUSY", "TRYAGAIN",
-		"CLUSTERDOWN", "NOSCRIPT", "NOPERM", "NOAUTH" };
-	size_t i, len = strcspn(text, " ");
+	struct numbering by = { NULL, NULL, 0 };
+
+	if (lease != NULL)
+		by = (struct numbering){ lease->token, NULL, lease->seq };
+	return append(conn, prefix, channels, frame, frame_len, by);
+}
+
+int
+publish_append_once(struct redis_conn *conn, const char *prefix,
+    const struct channel_set *channels, const char *frame, size_t frame_len,
+    const char *key, uint64_t number)
+{
+	return append(conn, prefix, channels, frame, frame_len,
+	    (struct numbering){ NULL, key, number });
+}
+
+/* Is one of these words, NULL behind the last, the code of the error? */
+static bool
+has_code(const char *text, const char *const *codes)
+{
+	const size_t len = strcspn(text, " ");
 	const char *at;
 
-	for (i = 0; i < sizeof(passing) / sizeof(passing[0]); i++)
-		if (strlen(passing[i]) == len &&
-		    strncmp(text, passing[i], len) == 0)
-			return 1;
-	/* NOPERM within a script, Redis 7 */
-	if (strstr(text, "The user executing the script can't") != NULL)
-		return 1;
-	/* Redis before 7 wraps an error within a script: "ERR Error running
-	 * script ...: -OOM command not allowed ..." */
-	for (i = 0; i < sizeof(passing) / sizeof(passing[0]); i++)
-		if ((at = strstr(text, passing[i])) != NULL && at > text &&
-		    at[-1] == '-')
-			return 1;
-	return 0;
+	for (; *codes != NULL; codes++) {
+		if (strlen(*codes) == len && strncmp(text, *codes, len) == 0)
+			return true;
+		/* Redis before 7 wraps an error within a script: "ERR Error
+		 * running script ...: -OOM command not allowed ..." */
+		at = strstr(text, *codes);
+		if (at != NULL && at > text && at[-1] == '-')
+			return true;
+	}
+	return false;
+}
+
+int
+publish_error_is_denial(const char *text)
+{
+	static const char *const codes[] = { "NOPERM", "NOAUTH", NULL };
+
+	/* within a script, Redis 7 */
+	return has_code(text, codes) ||
+	       strstr(text, "The user executing the script can't") != NULL;
+}
+
+int
+publish_error_passes(const char *text)
+{
+	static const char *const codes[] = { "OOM", "READONLY", "LOADING",
+		"MISCONF", "MASTERDOWN", "NOREPLICAS", "BUSY", "TRYAGAIN",
+		"CLUSTERDOWN", "NOSCRIPT", NULL };
+
+	/* the second is said instead of a connection's first answer */
+	return has_code(text, codes) || publish_error_is_denial(text) ||
+	       strstr(text, "max number of clients") != NULL;
 }

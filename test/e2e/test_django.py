@@ -90,6 +90,27 @@ def test_what_stands_for_a_text(redis, django, price):
     assert published(redis, "price") == [("price", "price")] * 3 and published(redis, "b") == [("price", "price")]
 
 
+@pytest.mark.parametrize("key", ["order 1", 4711, "\u00e9" * 64, gettext_lazy("order")])
+def test_key(redis, django, key):
+    """With the same key an event is published once, and the first id returned; also for a list, and awaited."""
+    first = send_event("message", "x", "all", key=key)
+    assert send_event("message", "y", "all", key=key) == first
+    assert asyncio.run(fcgi_sse.asend_event("message", "y", "all", key=key)) == first
+    send_event_on_commit("message", "y", "all", key=key)
+    assert published(redis, "all") == [("message", "x")]
+    ids = send_event("message", "x", ["a", "b"], key="list")
+    assert send_event("message", "x", ["a", "b"], key="list") == ids and len(set(ids)) == 2
+    assert send_event("message", "x", [], key="none") == []
+
+
+@pytest.mark.parametrize("key", ["", "x" * 129])
+def test_bad_key(redis, django, key):
+    """A key has 1 to 128 bytes."""
+    with pytest.raises(ValueError, match="1 to 128 bytes"):
+        send_event("message", "x", key=key)
+    assert redis.client.keys("*") == []
+
+
 def test_no_event(redis, django):
     """An event without a name, a lazy empty one too, is a message; a number is its digits."""
     for event in (None, "", gettext_lazy(""), b"", 3):

@@ -305,6 +305,13 @@ def test_publish_shell(redis, shell):
     assert gold[3].endswith(b"\nevent: price\ndata: 1234.5\n\n")
 
 
+@runs("publish-key")
+def test_publish_key(redis, shell):
+    """sse-publish with a key, twice: one event, one id."""
+    ids = {shell.run(block("publish-key")) for _ in range(2)}
+    assert [int(i) for i in ids] == [r[0] for r in history(redis, "orders")]
+
+
 @runs("publish-lines")
 def test_publish_lines(redis, run, folder, shell):
     """Each line of a growing file is an event at once."""
@@ -748,6 +755,9 @@ def test_redis_format(redis, fcgi_sse):
     redis.publish("CH", "plain")
     redis.client.set("sse:session:DIGEST", "{}")
     wait_until(lambda: len(history(redis, "CH")) == 2)
+    [third] = publish_ids(redis, "--key=KEY", "CH", "x")
+    assert redis.client.hgetall("sse:key:KEY") == {b"seq": b"1", b"1": b"%d" % third}
+    redis.client.rpop("sse:history:CH")
     rows = table(ARCHITECTURE, "| name | type | content |")
     keys = {name.strip("`"): kind for name, kind, _ in rows if kind != "pub/sub channel"}
     assert {k.decode(): redis.client.type(k).decode() for k in redis.client.keys()} == keys
@@ -762,7 +772,7 @@ def test_redis_format(redis, fcgi_sse):
     (first, prev, origin, _), (second, prev_second, origin_second, frame) = history(redis, "CH")
     assert (prev, origin, prev_second, origin_second) == (0, "p", first, "r")
     assert frame == b"id: %d\ndata: plain\n\n" % second
-    assert redis.client.get("sse:clock") == b"%d" % second and redis.client.get("sse:epoch") == b"%d" % first
+    assert redis.client.get("sse:clock") == b"%d" % third and redis.client.get("sse:epoch") == b"%d" % first
     subscribed = {c.decode() for c in redis.client.pubsub_channels()}
     channels = {name.strip("`") for name, kind, _ in rows if kind == "pub/sub channel"}
     assert subscribed <= channels
@@ -784,5 +794,19 @@ def test_publish_lua(redis):
     redis.client.hset("sse:recorder", mapping={"token": "mine", "seq": 4})
     assert [record("mine", 4), record("mine", 6), record("other", 5)] == [b"SEEN", b"GAP", b"LOST"]
     assert len(record("mine", 5)) == 1 and redis.client.hget("sse:recorder", "seq") == b"5"
+
+    def once(number, data="x"):
+        return script(keys=keys[:6] + ["sse:key:k"], args=["sse:event:", "p", "", number, "data: %s\n\n" % data, "a"])
+
+    # a key takes any number first, then the next one, and knows the last 512
+    ids = [once(7), once(8)]
+    assert [once(7, "other"), once(8, "other")] == ids and ids[0] < ids[1]
+    assert once(10) == b"GAP" and redis.client.hget("sse:key:k", "seq") == b"8"
+    for number in range(9, 8 + 512):
+        once(number)
+    assert [once(8), once(8 + 512)[0] > ids[1][0], once(8), once(9)[0] > ids[1][0]] == [ids[1], True, b"SEEN", True]
+    assert redis.client.hlen("sse:key:k") == 513 and 590 < redis.client.ttl("sse:key:k") <= 600
+    redis.client.delete("sse:key:k")
+    assert once("") == once(1) == once("")
     for word in ("LOST", "SEEN", "GAP"):
         assert "`%s`" % word in ARCHITECTURE

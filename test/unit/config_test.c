@@ -47,6 +47,8 @@ static const struct number {
 	    64, 1, 1024, "64", F },
 	{ "event-bytes", "EVENT_BYTES", offsetof(struct config, event_bytes),
 	    1048576, 1, 16777216, "1048576", F | P },
+	{ "wait", "WAIT", offsetof(struct config, wait_s), 0, 1, 31536000, NULL,
+	    P },
 };
 
 static const struct string {
@@ -78,6 +80,7 @@ static const struct string {
 	    "syslog", "/a", F },
 	{ "event", NULL, offsetof(struct config, event), NULL, NULL, "a", "b",
 	    P },
+	{ "key", NULL, offsetof(struct config, key), NULL, NULL, "a", "b", P },
 };
 
 static const struct flag {

@@ -53,7 +53,7 @@ def frame(event, data):
     return made
 
 
-def _call(event, data, channel):
+def _call(event, data, channel, key):
     """The words of a call of publish.lua, and whether it asks for a list."""
     channel = names.text(conf.default_channel() if channel is None else channel)
     is_list = not isinstance(channel, str)
@@ -66,6 +66,11 @@ def _call(event, data, channel):
         if error:
             raise ValueError("the channel's name %s: %.60r" % (error, name))
         keys += [prefix + "history:" + name, prefix + "meta:" + name]
+    if key is not None and channels:
+        key = str(names.text(key))
+        if not 1 <= len(key.encode()) <= 128:
+            raise ValueError("a key has 1 to 128 bytes: %.60r" % key)
+        keys.append(prefix + "key:" + key)
     return keys, [prefix + "event:", "p", "", "", frame(event, data), *channels], is_list
 
 
@@ -76,30 +81,32 @@ def _send(keys, args, is_list):
     return ids if is_list else ids[0]
 
 
-def send_event(event, data, channel=None):
+def send_event(event, data, channel=None, *, key=None):
     """Publish an event on a channel, or on a list of channels.
 
     event: its name; "message" is what onmessage of a page hears.
     data: a text, also bytes (UTF-8) or a lazy one; anything else goes out as JSON.
     channel: default is the setting REDIS_SSEQUEUE_CHANEL_NAME, else "sse".
+    key: with the same one again, within ten minutes, nothing is published, and
+    the first id is returned; so it may be called again after an error.
     Returns its id (int), for a list of channels a list of ids.  Raises
     ValueError for a bad name, redis.exceptions.RedisError if it could not be
     published, or if nobody knows whether it was.
     """
-    return _send(*_call(event, data, channel))
+    return _send(*_call(event, data, channel, key))
 
 
-async def asend_event(event, data, channel=None):
+async def asend_event(event, data, channel=None, *, key=None):
     """The same, awaited.  (A thread waits for Redis: an asyncio client would belong to one loop.)"""
-    return await sync_to_async(send_event, thread_sensitive=False)(event, data, channel)
+    return await sync_to_async(send_event, thread_sensitive=False)(event, data, channel, key=key)
 
 
-def send_event_on_commit(event, data, channel=None, using=None):
+def send_event_on_commit(event, data, channel=None, using=None, *, key=None):
     """send_event when the transaction is committed, and not at all if it is
     rolled back; at once if there is none.  The event is made, and a mistake
     told, now.  Returns nothing; a Redis that is away is logged, since what was
     committed stays so."""
-    call = _call(event, data, channel)
+    call = _call(event, data, channel, key)
 
     def send():
         try:
