@@ -16,7 +16,7 @@ top := client complain cookie delivery follow line_queue line_sender lines outle
 parent := children handover kept listener socket
 recorder := expected lease record_pub record_queue record_relay record_sub \
 	recorder
-redis := channel command event publish record redis_conn snapshot sse take
+redis := channel command event publish record redis_conn snapshot sse sub_message take
 base := backoff buf clock config glob log parse redis_address sandbox utf8
 
 FOLDERS := parent recorder redis base

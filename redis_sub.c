@@ -23,13 +23,13 @@
 #include "redis/record.h"
 #include "redis/redis_conn.h"
 #include "redis/snapshot.h"
+#include "redis/sub_message.h"
 
 struct redis_sub {
 	const struct config *cfg;
 	const struct channel_set *channels;
 	const char *session_key; /* NULL: none */
 	struct redis_conn *conn; /* NULL: not connected */
-	size_t prefix_len;
 	struct take_words words;
 	struct taken_channel *found; /* by the last take */
 	redisReply *exec;	     /* its answer, */
@@ -52,7 +52,6 @@ redis_sub_new(const struct config *cfg)
 	if (sub == NULL)
 		return NULL;
 	sub->cfg = cfg;
-	sub->prefix_len = strlen(cfg->prefix);
 	return sub;
 }
 
@@ -119,63 +118,6 @@ redis_sub_free(struct redis_sub *sub)
 	take_words_free(&sub->words);
 	free(sub->found);
 	free(sub);
-}
-
-/* --- what kind of message? ---------------------------------------------- */
-
-static bool
-is_text(const redisReply *r, const char *text)
-{
-	return r->type == REDIS_REPLY_STRING &&
-	       (size_t)r->len == strlen(text) &&
-	       memcmp(r->str, text, (size_t)r->len) == 0;
-}
-
-/* message, subscribe and unsubscribe come unasked: arrays of three that begin
- * with a string */
-static bool
-is_push(const redisReply *r)
-{
-	return r->type == REDIS_REPLY_ARRAY && r->elements == 3 &&
-	       r->element[0]->type == REDIS_REPLY_STRING;
-}
-
-static enum sub_kind
-read_message(
-    const struct redis_sub *sub, const redisReply *r, struct sub_message *m)
-{
-	static const char event[] = "event:";
-	const char *name;
-	size_t len, event_len = sizeof(event) - 1;
-
-	if (!is_push(r) || !is_text(r->element[0], "message") ||
-	    r->element[1]->type != REDIS_REPLY_STRING ||
-	    r->element[2]->type != REDIS_REPLY_STRING)
-		return SUB_NONE;
-	name = r->element[1]->str;
-	len = (size_t)r->element[1]->len;
-	m->payload = r->element[2]->str;
-	m->payload_len = (size_t)r->element[2]->len;
-	if (len < sub->prefix_len ||
-	    memcmp(name, sub->cfg->prefix, sub->prefix_len) != 0)
-		return channel_set_find(sub->channels, name, len, &m->channel)
-			   ? SUB_PLAIN
-			   : SUB_NONE;
-	if (sub->session_key != NULL && len == strlen(sub->session_key) &&
-	    memcmp(name, sub->session_key, len) == 0)
-		return SUB_SESSION;
-	name += sub->prefix_len;
-	len -= sub->prefix_len;
-	if (len <= event_len || memcmp(name, event, event_len) != 0)
-		return SUB_NOTICE;
-	if (!channel_set_find(
-		sub->channels, name + event_len, len - event_len, &m->channel))
-		return SUB_NONE;
-	if (record_parse(&m->rec, m->payload, m->payload_len) == 0)
-		return SUB_RECORD;
-	return relay_parse(&m->relay, m->payload, m->payload_len) == 0
-		   ? SUB_RELAY
-		   : SUB_NONE;
 }
 
 /* --- the take ----------------------------------------------------------- */
@@ -336,11 +278,12 @@ redis_sub_next(struct redis_sub *sub, struct sub_message *m)
 			fail_broken(sub);
 		} else if (reply == NULL) {
 			return SUB_NONE;
-		} else if (!is_push(reply)) {
+		} else if (!sub_message_is_push(reply)) {
 			kind = read_answer(sub, reply);
 		} else {
 			sub->message = reply;
-			kind = read_message(sub, reply, m);
+			kind = sub_message_read(m, reply, sub->cfg->prefix,
+			    sub->channels, sub->session_key);
 		}
 	}
 	return kind == SUB_NONE ? SUB_CLOSED : kind;

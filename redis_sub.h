@@ -15,7 +15,7 @@
 #include "base/config.h"
 #include "base/cursor.h"
 #include "redis/channel.h"
-#include "redis/record.h"
+#include "redis/sub_message.h"
 #include "redis/take.h"
 #include "request.h"
 
@@ -54,26 +54,6 @@ int redis_sub_taken(
 
 /* The records of the last take are no longer needed. */
 void redis_sub_drop_taken(struct redis_sub *sub);
-
-enum sub_kind {
-	SUB_NONE,    /* nothing more has been read */
-	SUB_RECORD,  /* rec, of channel */
-	SUB_PLAIN,   /* payload, of channel: a plain PUBLISH */
-	SUB_RELAY,   /* relay, of channel */
-	SUB_NOTICE,  /* a recorder came or went: take */
-	SUB_SESSION, /* the session's grant changed: pass nothing on, take */
-	SUB_TAKEN,   /* the take that was asked for is there */
-	SUB_CLOSED   /* the connection is gone, or the take was refused:
-		     * redis_sub_error; ask again later */
-};
-
-struct sub_message {
-	size_t channel;
-	struct record rec;
-	struct relay relay;
-	const char *payload;
-	size_t payload_len;
-};
 
 /* The next message of what was read; it lives until the next call of
  * redis_sub_next, _ask or _free. */
