@@ -67,7 +67,7 @@ messages_are_told_apart_by_their_channel(void **state)
 		assert_true(sub_message_is_push(r));
 		if (sub_message_read(&m, r, "p:", &channels, "p:session:ab") !=
 			table[i].want ||
-		    m.channel != table[i].number)
+		    (table[i].want != SUB_NONE && m.channel != table[i].number))
 			fail_msg("row %zu", i);
 		freeReplyObject(r);
 	}
