@@ -7,7 +7,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
-#include "base/log.h"
+#include "refusal.h"
 #include "reply.h"
 #include "request.h"
 #include "session.h"
@@ -33,15 +33,9 @@ static enum client_result
 refuse(struct client *cl, const struct request *req, const struct session *s,
     const struct verdict *v)
 {
-	const char *from =
-	    req->remote_address != NULL ? req->remote_address : "?";
 	struct buf b;
 
-	if (v->is_misconfigured)
-		log_error("refused (%d): %s", (int)v->status, v->sentence);
-	else
-		log_debug(
-		    "refused %s (%d): %s", from, (int)v->status, v->sentence);
+	refusal_log(req, v);
 	buf_init(&b, 4096);
 	if (v->status == HTTP_UNAVAILABLE)
 		reply_put_come_back(

@@ -17,6 +17,7 @@
 #include "outlet.h"
 #include "redis/channel.h"
 #include "redis_sub.h"
+#include "refusal.h"
 #include "reply.h"
 
 #define COME_BACK_MIN_MS 5000
@@ -100,6 +101,7 @@ static enum client_result
 refuse(struct stream *st, const struct verdict *v)
 {
 	st->is_over = true;
+	refusal_log(st->req, v);
 	reply_put_refusal(&st->out.scratch, st->req, st->session, v);
 	return outlet_put_answer(&st->out);
 }
@@ -143,10 +145,7 @@ look_for_key(struct stream *st)
 		    "there are several session cookies of the same name, and "
 		    "%s of them is known",
 		    st->nfound == 0 ? "none" : "more than one");
-		log_warn("refused %s: %s",
-		    st->req->remote_address != NULL ? st->req->remote_address
-						    : "?",
-		    v.sentence);
+		log_warn("%s", v.sentence);
 		return refuse(st, &v);
 	}
 	return follow_set(&st->follower) == 0
@@ -170,10 +169,11 @@ apply_grant(struct stream *st)
 	    user, sizeof(user), "%s", name != NULL ? name : "nobody named");
 	if (session_apply(
 		st->session, st->req, t->session, t->session_len, &v) == -1) {
+		if (!st->out.is_open)
+			return refuse(st, &v);
 		if (v.is_misconfigured)
 			log_error("%s", v.sentence);
-		return st->out.is_open ? end_with_session(st, user)
-				       : refuse(st, &v);
+		return end_with_session(st, user);
 	}
 	if (st->req->method == METHOD_HEAD) {
 		st->is_over = true;
