@@ -11,7 +11,7 @@ VERSION := 0.1.0
 # test/modules.)
 PROGRAMS := fcgi-sse sse-publish
 top := client complain cookie delivery follow line_queue line_sender lines outlet \
-	plain progress publish_lines redis_sub reply request respond resume session \
+	plain progress publish_lines redis_sub refusal reply request respond resume session \
 	session_grant session_key stream verdict
 parent := children handover kept listener socket
 recorder := expected lease record_pub record_queue record_relay record_sub \
