@@ -134,6 +134,7 @@ delivery_put_held(struct delivery *d)
 		       plain_next_held(&d->plain, &at, &payload, &len))
 			result = put_message(d, payload, len);
 	plain_drop_held(&d->plain);
+	plain_note_recorder(&d->plain, d->taken.token);
 	plain_set_relays(&d->plain, d->taken.has_relays);
 	at = 0;
 	while (result == CLIENT_OK &&

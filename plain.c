@@ -10,6 +10,9 @@
 #include "redis/event.h"
 #include "redis/sse.h"
 
+#define RECORDER_LEN                                                           \
+	16 /* of a token: it says which recorder, the rest which
+			 * subscription of its */
 #define HELD_BYTES_MAX (1 << 20)
 
 void
@@ -74,7 +77,7 @@ forget_relays(struct plain *p)
 static void
 set_recorder(struct plain *p, const char *token)
 {
-	if (strcmp(p->recorder, token) == 0)
+	if (strncmp(p->recorder, token, RECORDER_LEN) == 0)
 		return;
 	snprintf(p->recorder, sizeof(p->recorder), "%s", token);
 	forget_relays(p);

@@ -35,7 +35,10 @@ local function announce(what)
 	redis.call('PUBLISH', key, '0 0 r\n' .. what .. ' ' .. token)
 end
 
+-- (PERSIST: Redis without memory refuses a script at its first write, if that is
+-- one that needs some.)
 local function extend()
+	redis.call('PERSIST', key)
 	redis.call('HSET', key, 'until', string.format('%.0f', now + ARGV[5]))
 end
 

@@ -34,6 +34,7 @@ static volatile sig_atomic_t stop_requested;
 struct recorder {
 	const struct config *cfg;
 	struct lease lease;
+	char identity[(LEASE_TOKEN_SIZE - 1) / 2 + 1]; /* half a token */
 	struct record_pub *pub;
 	struct record_sub *sub;
 	sigset_t while_waiting;
@@ -155,7 +156,10 @@ subscribe(struct recorder *r, bool is_first, char *error, size_t error_size)
 		redis_conn_close(conn);
 		return -1;
 	}
-	clock_put_random_hex(token, (LEASE_TOKEN_SIZE - 1) / 2);
+	/* the first half is this process, which keeps its queue */
+	memcpy(token, r->identity, sizeof(r->identity));
+	clock_put_random_hex(
+	    token + strlen(r->identity), (LEASE_TOKEN_SIZE - 1) / 4);
 	if (record_sub_open(r->sub, conn, token, error, error_size) == -1)
 		return -1;
 	lease_begin(&r->lease, token, clock_now_ms());
@@ -312,6 +316,7 @@ recorder_run(const struct config *cfg, int ready_fd)
 
 	log_set_role("recorder");
 	catch_stop(&r);
+	clock_put_random_hex(r.identity, (sizeof(r.identity) - 1) / 2);
 	lease_init(&r.lease, cfg);
 	if ((r.pub = record_pub_new(cfg, &r.lease)) == NULL ||
 	    (r.sub = record_sub_new(cfg, &r.lease, r.pub)) == NULL)
