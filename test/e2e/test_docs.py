@@ -159,6 +159,7 @@ def start_lighttpd(folder, stack, text):
 def check_set_up(redis, loop, server, plain_id=True):
     """README's policy holds, and both ways of publishing arrive."""
     stream = loop.live(server, "all,news.x")
+    assert stream.headers["x-accel-buffering"] == "no", "a proxy in front must see it"
     publish_ids(redis, "news.x", "recorded")
     stream.wait_data(1)
     redis.publish("all", "plain")
