@@ -70,7 +70,7 @@ defaults
 	timeout client 50s
 	timeout server 50s
 frontend all
-	bind 127.0.0.1:%(port)d
+	bind %(host)s:%(port)d %(listen)s
 	default_backend inner
 """
 
@@ -92,7 +92,7 @@ class Front(WebServer):
         name = "front%d-%s" % (port, self.kind)
         conf = folder.write(name + ".conf", self.text % {
             "folder": folder.path, "name": name, "port": port, "inner": inner.port,
-            "needs": self.needs if needs is None else needs})
+            "host": "127.0.0.1", "listen": "", "needs": self.needs if needs is None else needs})
         super().__init__(folder, name, [part % conf if "%" in part else part for part in self.argv], port)
 
 
@@ -147,9 +147,10 @@ class ApacheFcgi(WebServer):
 
 
 class HaproxyFcgi(WebServer):
-    def __init__(self, folder, fcgi_sse):
+    def __init__(self, folder, fcgi_sse, host="127.0.0.1", listen=""):
         port = free_port()
-        conf = folder.write("haproxy.conf", HAPROXY_FCGI % {"port": port, "address": fcgi_address(fcgi_sse, "unix@")})
+        conf = folder.write("haproxy.conf", HAPROXY_FCGI % {
+            "host": host, "port": port, "listen": listen, "address": fcgi_address(fcgi_sse, "unix@")})
         super().__init__(folder, "haproxy", ["haproxy", "-db", "-f", conf], port)
 
 
