@@ -292,6 +292,13 @@ def test_session_record(redis, fcgi_sse, loop):
     assert stream.wait_data(2) == ["admin", "all"]
 
 
+@runs("redis-users")
+def test_redis_users(start_redis, folder):
+    """README's users are an ACL file as it stands; whether their rights are right: test_redis_users.py."""
+    redis = start_redis(extra=["--aclfile", folder.write("users.acl", block("redis-users"))])
+    assert redis.client.acl_users() == ["default", "fcgi-sse", "publisher", "streams"]
+
+
 # ---- publishing
 
 @runs("publish-shell")
