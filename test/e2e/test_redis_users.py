@@ -18,7 +18,9 @@ SESSION = {"SSE_SESSION_COOKIE": "id", "HTTP_COOKIE": "id=" + COOKIE}
 SESSION_KEY = "sse:session:" + hashlib.sha256(COOKIE.encode()).hexdigest()
 
 with open(os.path.join(TOP, "README.md"), encoding="utf-8") as file:
-    [LINES] = re.findall(r"<!-- run: redis-users -->\n```text\n(.*?)^```$", file.read(), re.S | re.M)
+    README = file.read()
+[LINES] = re.findall(r"<!-- run: redis-users -->\n```text\n(.*?)^```$", README, re.S | re.M)
+[OF_APPLICATION] = re.findall(r"records of sessions needs `(.*?)`", README)
 RIGHTS = {}
 for line in LINES.splitlines():
     _, name, *words = line.split()
@@ -28,13 +30,12 @@ for line in LINES.splitlines():
 class Site:
     """Redis with these users, one fcgi-sse that records and one that does not."""
 
-    def __init__(self, redis, port, start_fcgi_sse):
-        self.redis, self.port = redis, port
-        self.recording = start_fcgi_sse(redis, "--redis=" + self.url("fcgi-sse"), "--record=all,news.*")
-        self.streaming = start_fcgi_sse(redis, "--redis=" + self.url("streams"), "--record=none")
+    def __init__(self, folder, start_redis, lines):
+        self.port = free_port()
+        self.redis = start_redis(port=self.port, extra=["--aclfile", folder.write("users.acl", lines)])
 
-    def url(self, name):
-        return "redis://%s:CHANGE@127.0.0.1:%d" % (name, self.port)
+    def url(self, name, db=0):
+        return "redis://%s:CHANGE@127.0.0.1:%d/%d" % (name, self.port, db)
 
     def publish(self, *argv, **more):
         return publish_ids(self.redis, *argv, env={"FCGI_SSE_REDIS": self.url("publisher")}, **more)
@@ -50,16 +51,19 @@ class Site:
 
 @pytest.fixture
 def users(folder, start_redis, start_fcgi_sse):
-    port = free_port()
-    redis = start_redis(port=port, extra=["--aclfile", folder.write("users.acl", LINES)])
-    return Site(redis, port, start_fcgi_sse)
+    made = Site(folder, start_redis, LINES)
+    made.recording = start_fcgi_sse(made.redis, "--redis=" + made.url("fcgi-sse"), "--record=all,news.*")
+    made.streaming = start_fcgi_sse(made.redis, "--redis=" + made.url("streams"), "--record=none")
+    return made
 
 
 def test_everything_works(users, loop):
     """Live, plain, recorded, resume, a session and its end, with either fcgi-sse; nothing is refused."""
     redis = users.redis
     plain = redis_py.Redis.from_url(users.url("publisher"))
-    redis.client.set(SESSION_KEY, json.dumps({"channels": ["news.x", "all"]}))
+    users.admin("ACL", "SETUSER", "application", "on", ">CHANGE", *OF_APPLICATION.split())
+    application = redis_py.Redis.from_url(users.url("application"))
+    application.set(SESSION_KEY, json.dumps({"channels": ["news.x", "all"]}), ex=100)
     for where in (users.recording, users.streaming):
         stream, session = loop.live(where, "all,news.x"), loop.live(where, params=SESSION)
         ids = users.publish("all", "one") + users.publish("--lines", "news.x", stdin=b"two\nthree\n")
@@ -72,8 +76,8 @@ def test_everything_works(users, loop):
         assert loop.live(where, "all", last_event_id=clock(redis) + 1000000).wait_for(
             lambda s: s.resets).resets[0]["reason"] == "flushed"
     sessions = [loop.live(where, params=SESSION) for where in (users.recording, users.streaming)]
-    redis.client.delete(SESSION_KEY)
-    redis.client.publish(SESSION_KEY, "")
+    application.delete(SESSION_KEY)
+    application.publish(SESSION_KEY, "")
     for session in sessions:
         session.wait_end()
     assert users.denials() == []
@@ -81,12 +85,28 @@ def test_everything_works(users, loop):
 
 def test_python(users, folder):
     """README's Python publisher, whose redis-py loads the script first."""
-    with open(os.path.join(TOP, "README.md"), encoding="utf-8") as f:
-        [text] = re.findall(r"<!-- run: python-recorded -->\n```python\n(.*?)^```$", f.read(), re.S | re.M)
+    [text] = re.findall(r"<!-- run: python-recorded -->\n```python\n(.*?)^```$", README, re.S | re.M)
     text = text.replace("redis://127.0.0.1:6379/0", users.url("publisher")).replace(
         "/usr/local/share/fcgi-sse", os.path.join(TOP, "lua"))
     subprocess.run(["/usr/bin/python3", folder.write("example.py", text)], check=True, stdout=subprocess.DEVNULL)
     assert len(history(users.redis, "all")) == 2 and users.denials() == []
+
+
+def test_all_channels_of_another_database(folder, start_redis, start_fcgi_sse, loop):
+    """What README says is different for --record=* and in database 1 is all that is different."""
+    assert "For `--record=*` it is `&*`, and `+scan`. In database 1 all need `+select`, and `sse1:`" in README
+    lines = LINES.replace("sse:", "sse1:").replace("&all &news.*", "&*").replace("\n", " +select\n")
+    users = Site(folder, start_redis, lines.replace(" +select\n", " +select +scan\n", 1))
+    fcgi_sse = start_fcgi_sse(users.redis, "--redis=" + users.url("fcgi-sse", 1), recorder=False)
+    streaming = start_fcgi_sse(users.redis, "--redis=" + users.url("streams", 1), "--record=none")
+    database = redis_py.Redis(port=users.port, db=1)
+    wait_until(lambda: database.exists("sse1:recorder"))
+    streams = [loop.live(where, "any,all") for where in (fcgi_sse, streaming)]
+    publish_ids(users.redis, "any", "one", env={"FCGI_SSE_REDIS": users.url("publisher", 1)})
+    users.redis.publish("any", "two")
+    for stream in streams:
+        assert stream.wait_data(2) == ["one", "two"] and stream.events[1].id
+    assert users.denials() == []
 
 
 def use_streams(loop, users, where):
