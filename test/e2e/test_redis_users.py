@@ -66,7 +66,7 @@ def test_everything_works(users, loop):
     application.set(SESSION_KEY, json.dumps({"channels": ["news.x", "all"]}), ex=100)
     for where in (users.recording, users.streaming):
         stream, session = loop.live(where, "all,news.x"), loop.live(where, params=SESSION)
-        ids = users.publish("all", "one") + users.publish("--lines", "news.x", stdin=b"two\nthree\n")
+        ids = users.publish("--key=one-of-%s" % where.address, "all", "one") + users.publish("--lines", "news.x", stdin=b"two\nthree\n")
         plain.publish("all", "four")
         for s in (stream, session):
             assert s.wait_data(4) == ["one", "two", "three", "four"] and s.events[3].id
@@ -125,8 +125,9 @@ def use_recorder(loop, users):
 
 
 def use_publisher(loop, users):
-    """sse-publish, a client that loads the script first, and a plain PUBLISH."""
-    done = subprocess.run([SSE_PUBLISH_BIN, "--lines", "all,news.x"], input=b"one\ntwo\n", stderr=subprocess.PIPE,
+    """sse-publish, with a large event too, a client that loads the script first, and a plain PUBLISH."""
+    done = subprocess.run([SSE_PUBLISH_BIN, "--lines", "all,news.x"], stderr=subprocess.PIPE,
+                          input=b"one\ntwo\n" + b"x" * 70000 + b"\n",
                           stdout=subprocess.DEVNULL, env=dict(os.environ, FCGI_SSE_REDIS=users.url("publisher")))
     if done.returncode:
         users.said = done.stderr.decode()
