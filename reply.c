@@ -5,7 +5,7 @@
  */
 #include "reply.h"
 
-#include <string.h>
+#include "origin.h"
 
 #define METHODS "GET, HEAD, OPTIONS"
 
@@ -33,22 +33,6 @@ reason_phrase(enum http_status status)
 	return "Error";
 }
 
-/* Is origin one of the blank- or comma-separated list? */
-static int
-is_listed(const char *list, const char *origin)
-{
-	size_t len;
-
-	for (; *list != '\0'; list += len) {
-		list += strspn(list, ", \t");
-		len = strcspn(list, ", \t");
-		if (len > 0 && len == strlen(origin) &&
-		    strncasecmp(list, origin, len) == 0)
-			return 1;
-	}
-	return 0;
-}
-
 /*
  * Who may read this across origins?  A listed origin may with cookies; "*"
  * is for everybody and therefore without (Fetch 3.2.5).  Origin is never
@@ -63,11 +47,11 @@ put_cors(struct buf *b, const struct request *req, const struct session *s)
 		return s != NULL && s->is_open
 			   ? buf_puts(b, "Access-Control-Allow-Origin: *\r\n")
 			   : 0;
-	if (is_listed(list, "*"))
+	if (origin_is_listed(list, "*"))
 		return buf_puts(b, "Access-Control-Allow-Origin: *\r\n");
 	if (buf_puts(b, "Vary: Origin\r\n") == -1)
 		return -1;
-	if (req->origin == NULL || !is_listed(list, req->origin))
+	if (req->origin == NULL || !origin_is_listed(list, req->origin))
 		return 0;
 	return buf_printf(b,
 	    "Access-Control-Allow-Origin: %s\r\n"

@@ -11,6 +11,7 @@
 
 #include "base/buf.h"
 #include "base/parse.h"
+#include "origin.h"
 
 /* the value of NAME in env, the first if there are several; or NULL */
 static const char *
@@ -277,8 +278,12 @@ request_parse(struct request *req, char *const *env,
 	req->env = env;
 	req->limits = limits;
 	read_variables(req, env);
-	if (check_policy_variables(env, v) == -1 || check_user(req, v) == -1 ||
-	    read_method(req, env, v) == -1)
+	if (check_policy_variables(env, v) == -1 || check_user(req, v) == -1)
+		return -1;
+	if (req->sse_origin != NULL &&
+	    origin_check_list(req->sse_origin, v) == -1)
+		return -1;
+	if (read_method(req, env, v) == -1)
 		return -1;
 	value = variable(env, "HTTP_LAST_EVENT_ID");
 	if (value != NULL && value[0] != '\0') {

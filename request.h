@@ -59,8 +59,8 @@ struct request {
  * Read a NULL-terminated environment, within the limits; both live as long as
  * req.  Returns 0, or -1 with v filled.  A SSE_* that is empty or stands twice
  * is HTTP_FORBIDDEN (nginx sends both of an overridden variable, and a reader of
- * the first would take the wrong one); so is a doubled REMOTE_USER if
- * it is what %u in SSE_CHANNELS stands for.  In any case end with request_free.
+ * the first would take the wrong one); so is a doubled REMOTE_USER if it is what
+ * %u in SSE_CHANNELS stands for, and a SSE_ORIGIN that can never match.  In any case end with request_free.
  */
 int request_parse(struct request *req, char *const *env,
     const struct request_limits *limits, struct verdict *v);

@@ -79,6 +79,7 @@ def test_auth_request(redis, fcgi_sse, front, loop, upstream):  # noqa: F811
     assert loop.fetch(server, headers={"X-SSE-Channels": "other"}).status == 401
     assert loop.fetch(server, path="/sse-auth", headers=tug).status == 404, "it is not for everybody to ask"
     stream = loop.live(server, headers=tug)
+    assert stream.headers["x-accel-buffering"] == "no", "a proxy in front must see it"
     ids = publish_ids(redis, "user-7", "a") + publish_ids(redis, "other", "b") + publish_ids(redis, "all", "c")
     assert stream.wait_data(2) == ["a", "c"]
     assert loop.live(server, headers=tug, last_event_id=ids[0]).wait_data(1) == ["c"]
@@ -111,6 +112,7 @@ def check_accel_redirect(redis, server, loop, headers, own):
     stream = loop.live(server, headers=headers)
     assert stream.headers["content-type"] == "text/event-stream; charset=utf-8"
     assert stream.headers["cache-control"] == "no-cache, no-transform"
+    assert stream.headers["x-accel-buffering"] == "no", "a proxy in front must see it"
     ids = publish_ids(redis, own, "a") + publish_ids(redis, "other", "b") + publish_ids(redis, "all", "c")
     assert stream.wait_data(2) == ["a", "c"]
     assert loop.live(server, headers=headers, last_event_id=ids[0]).wait_data(1) == ["c"]

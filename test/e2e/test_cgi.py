@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import subprocess
+import time
 
 import pytest
 
@@ -83,6 +84,21 @@ def test_client_that_left_behind_lighttpd_without_its_help(redis, loop, web):
     stream = loop.live(web("lighttpd-cgi", redis, tell_who_left=False), "all")
     stream.close()
     wait_until(lambda: subscribers(redis) == 0, what="the client that left to be noticed")
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("server, beats, more", [
+    ("lighttpd-cgi", 1, {"tell_who_left": False}), ("apache-cgid", 2, {}), ("busybox-cgi", 2, {})])
+def test_how_long_a_client_that_left_counts(redis, loop, web, server, beats, more):
+    """The heartbeats of 15 s that README names: lighttpd notices at the first, Apache and busybox at the second."""
+    stream = loop.live(web(server, redis, heartbeat=15, **more), "all")
+    stream.wait_for(lambda s: s.comments)
+    stream.close()
+    began = time.monotonic()
+    wait_until(lambda: subscribers(redis) == 0, beats * 15 + 10, "the client that left to be noticed")
+    took = time.monotonic() - began
+    assert took > (beats - 1) * 15, "README may say less"
+    print("gone after %.0f s" % took)
 
 
 def test_redis_away(folder, redis, web, loop):

@@ -43,6 +43,7 @@ def test_two_users(redis, start_site, browser_of, kind):
     front = start_site(kind)
     admin, tug, nobody = browser_of(front).login("admin"), browser_of(front).login("tug"), browser_of(front)
     a, t = admin.live(), tug.live()
+    assert a.headers["x-accel-buffering"] == "no", "a proxy in front must see it"
     assert nobody.try_stream().status == 403
     for text, to in (("1", ""), ("2", "tug"), ("3", "admin"), ("4", "")):
         assert admin.request("/post/", {"text": text, "to": to, "fetch": 1}).status == 204

@@ -159,6 +159,7 @@ def start_lighttpd(folder, stack, text):
 def check_set_up(redis, loop, server, plain_id=True):
     """README's policy holds, and both ways of publishing arrive."""
     stream = loop.live(server, "all,news.x")
+    assert stream.headers["x-accel-buffering"] == "no", "a proxy in front must see it"
     publish_ids(redis, "news.x", "recorded")
     stream.wait_data(1)
     redis.publish("all", "plain")
@@ -289,6 +290,13 @@ def test_session_record(redis, fcgi_sse, loop):
     for channel in ("admin", "other", "all"):
         publish_ids(redis, channel, channel)
     assert stream.wait_data(2) == ["admin", "all"]
+
+
+@runs("redis-users")
+def test_redis_users(start_redis, folder):
+    """README's users are an ACL file as it stands; whether their rights are right: test_redis_users.py."""
+    redis = start_redis(extra=["--aclfile", folder.write("users.acl", block("redis-users"))])
+    assert redis.client.acl_users() == ["default", "fcgi-sse", "publisher", "streams"]
 
 
 # ---- publishing

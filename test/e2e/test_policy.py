@@ -263,6 +263,23 @@ def test_origin(fcgi_sse, loop):
     assert origin("https://a.example,https://b.example", "https://b.example") == "https://b.example"
     assert origin("https://a.example", "https://evil.example") in (None, "https://a.example")
     assert origin("https://a.example", "https://a.example.evil") in (None, "https://a.example")
+    assert origin("HTTPS://A.example:8443 null", "https://a.example:8443") == "https://a.example:8443"
+    assert origin("HTTPS://A.example:8443 null", "null") == "null"
+
+
+@pytest.mark.parametrize("allowed, instead", [
+    ("https://a.example/", "write https://a.example"), ("https://a.example:443", "write https://a.example"),
+    ("http://a.example:80", "write http://a.example"), ("a.example", "write https://a.example"),
+    ("https://*.example", "write each origin"), ('["https://a.example"]', "write the bare origins"),
+    ("https://b.example https://a.example/app", "write https://a.example")])
+def test_origin_that_can_never_match(fcgi_sse, loop, allowed, instead):
+    """A SSE_ORIGIN that no browser sends is 403, for a preflight too; the log says what to write instead."""
+    for method in ("GET", "OPTIONS"):
+        answer = loop.fetch(fcgi_sse, "all", method=method, params={"SSE_ALLOW": "*", "SSE_ORIGIN": allowed},
+                            headers={"Origin": "https://a.example"})
+        check_refused(answer, 403)
+        assert b"not set up right" in answer.raw and "access-control-allow-origin" not in answer.headers
+    fcgi_sse.wait_log(r"SSE_ORIGIN .*%s\b" % instead)
 
 
 def test_max_streams(redis, start_fcgi_sse, loop):

@@ -209,6 +209,9 @@ doubtful_policy_is_refused(void **state)
 		    "SSE_ROLE is set but empty" },
 		{ { "QUERY_STRING=channels=*", "SSE_ROLE=" },
 		    "SSE_ROLE is set but empty" },
+		{ { "SSE_ORIGIN=https://a:443", "REQUEST_METHOD=PUT" },
+		    "SSE_ORIGIN has 'https://a:443', which no browser sends: "
+		    "write https://a" },
 		{ { "SSE_CHANNELS=%u", "REMOTE_USER=a", "REMOTE_USER=b" },
 		    "REMOTE_USER is set twice" },
 		{ { "REMOTE_USER=a", "X=", "REMOTE_USER=", "SSE_CHANNELS=x%u" },
