@@ -162,9 +162,15 @@ def test_cut_by_something_else_skips_nothing(redis, fcgi_sse, loop):
         loop.step(0.01)
         for type_ in ("normal", "pubsub"):
             redis.client.execute_command("CLIENT", "KILL", "TYPE", type_, "SKIPME", "yes")
-    if stream.ended:  # told to come back: it had not begun
-        stream = loop.open(fcgi_sse, "a", last_event_id=first)
-    stream.wait_for(lambda s: len(s.events) >= 5, 30)
+
+    def all_there():
+        nonlocal stream
+        if stream.ended:  # told to come back: it had not begun
+            assert not stream.events
+            stream = loop.open(fcgi_sse, "a", last_event_id=first)
+        return len(stream.events) >= 5
+
+    loop.wait_for(all_there, 60, lambda: stream.describe())
     assert [int(e.id) for e in stream.events] == ids and not stream.resets
 
 
