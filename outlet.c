@@ -67,6 +67,24 @@ outlet_pending_len(const struct outlet *o)
 	return o->pending.len - o->written_len;
 }
 
+/* Let go of what was written.  A client may be a little behind for ever. */
+static void
+drop_written(struct outlet *o)
+{
+	const size_t left = outlet_pending_len(o);
+
+	if (left == 0 && o->pending.cap > KEEP_LEN_MAX) {
+		buf_free(&o->pending);
+	} else if (o->written_len >= left) { /* so each byte moves once or so */
+		memmove(
+		    o->pending.bytes, o->pending.bytes + o->written_len, left);
+		o->pending.len = left;
+	} else {
+		return;
+	}
+	o->written_len = 0;
+}
+
 enum client_result
 outlet_write(struct outlet *o)
 {
@@ -85,13 +103,7 @@ outlet_write(struct outlet *o)
 	if (o->heartbeat_s == 0)
 		o->last_sign_ms = clock_now_ms();
 	o->blocked_ms = 0;
-	if (outlet_pending_len(o) > 0)
-		return CLIENT_OK;
-	o->written_len = 0;
-	if (o->pending.cap > KEEP_LEN_MAX)
-		buf_free(&o->pending);
-	else
-		buf_reset(&o->pending);
+	drop_written(o);
 	return CLIENT_OK;
 }
 

@@ -82,6 +82,26 @@ def test_they_end(redis, start_fcgi_sse, loop, publish):
     assert numbers(sleepy) == list(range(NUMBER)) and sleepy.ended is None and not sleepy.resets
 
 
+def test_one_that_is_always_a_little_behind(redis, start_fcgi_sse, loop):
+    """A client that keeps up, two megabytes behind, for 100 MB: its responder keeps no more than those."""
+    fcgi_sse = start_fcgi_sse(redis, "--record=none")
+    stream = loop.live(fcgi_sse, "a")
+    loop.stop_reading(stream)
+    published = 0
+    while len(stream.events) < 1600:
+        if published - len(stream.events) < 40:
+            publish_ids(redis, "--lines", "a", stdin=b"%s\n" % (b"x" * 64000) * 10)
+            published += 10
+            continue
+        loop.resume_reading(stream)
+        stream.wait_for(lambda s: published - len(s.events) <= 30)
+        loop.stop_reading(stream)
+    pid = fcgi_sse.responders()[0]
+    assert redis.channel_subscribers("sse:event:a") == 1 and not stream.resets
+    if not under_sanitizer(pid):
+        assert memory_peak_kb(pid) < 32 << 10
+
+
 def test_what_is_trimmed_meanwhile_is_told(redis, start_fcgi_sse, loop, publish):
     """A history that moves past a client that does not read: the reset says so, and the rest comes in order."""
     fcgi_sse = start_fcgi_sse(redis, "--heartbeat=1", "--record=none", "--write-timeout=120")
