@@ -275,12 +275,14 @@ wait_for_events(struct stream *st, struct events *ev)
 {
 	const struct redis_sub *sub = st->follower.sub;
 	const bool is_pending = outlet_pending_len(&st->out) > 0;
-	struct pollfd fds[3] = { { .fd = st->is_over ? -1 : redis_sub_fd(sub),
-				     .events = redis_sub_poll_events(sub) },
+	struct pollfd fds[3] = {
+		{ .fd = st->is_over ? -1 : redis_sub_fd(sub),
+		    .events = st->is_over ? 0 : redis_sub_poll_events(sub) },
 		{ .fd = client_fd(st->cl),
 		    .events = (short)(client_poll_events(st->cl) |
 				      (is_pending ? POLLOUT : 0)) },
-		{ .fd = st->life_fd } };
+		{ .fd = st->life_fd }
+	};
 	struct timespec ts = time_to_wait(st);
 	short said;
 
