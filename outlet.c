@@ -10,8 +10,7 @@
 #define HEADER_LEN_MAX 4096
 #define SCRATCH_LEN_MAX (1 << 20)   /* a reset of 1,024 channels fits */
 #define PENDING_LEN_MAX (256 << 20) /* a take, and one record of any size */
-#define WRITE_LEN_MAX 32768 /* a socket that poll() calls writable takes it */
-#define KEEP_LEN_MAX 65536  /* of memory, while nothing waits */
+#define KEEP_LEN_MAX 65536	    /* of memory, while nothing waits */
 
 void
 outlet_init(struct outlet *o, struct client *cl, uint64_t heartbeat_s)
@@ -92,8 +91,8 @@ outlet_write(struct outlet *o)
 
 	if (len == 0)
 		return CLIENT_OK;
-	if (len > WRITE_LEN_MAX)
-		len = WRITE_LEN_MAX;
+	if (len > client_write_len(o->cl))
+		len = client_write_len(o->cl);
 	if (client_write(o->cl, o->pending.bytes + o->written_len, len) ==
 		CLIENT_GONE ||
 	    client_flush(o->cl) == CLIENT_GONE)
