@@ -34,7 +34,11 @@ outlet_free(struct outlet *o)
 static enum client_result
 append(struct outlet *o, const void *p, size_t len)
 {
-	return buf_put(&o->pending, p, len) == 0 ? CLIENT_OK : CLIENT_GONE;
+	if (buf_put(&o->pending, p, len) == -1)
+		return CLIENT_GONE;
+	if (o->waiting_ms == 0 && len > 0)
+		o->waiting_ms = clock_now_ms();
+	return CLIENT_OK;
 }
 
 enum client_result
@@ -101,16 +105,9 @@ outlet_write(struct outlet *o)
 	/* page code hears only events whose names it knows */
 	if (o->heartbeat_s == 0)
 		o->last_sign_ms = clock_now_ms();
-	o->blocked_ms = 0;
+	o->waiting_ms = outlet_pending_len(o) > 0 ? clock_now_ms() : 0;
 	drop_written(o);
 	return CLIENT_OK;
-}
-
-void
-outlet_note_blocked(struct outlet *o)
-{
-	if (o->blocked_ms == 0)
-		o->blocked_ms = clock_now_ms();
 }
 
 enum client_result

@@ -82,6 +82,14 @@ def test_they_end(redis, start_fcgi_sse, loop, publish):
     assert numbers(sleepy) == list(range(NUMBER)) and sleepy.ended is None and not sleepy.resets
 
 
+def test_they_end_when_nothing_else_happens(redis, start_fcgi_sse, loop):
+    """--write-timeout counts from when something waits, not from the next event, heartbeat or check."""
+    fcgi_sse = start_fcgi_sse(redis, "--heartbeat=600", "--record=none", "--write-timeout=1")
+    loop.stop_reading(loop.live(fcgi_sse, "a"))
+    publish_ids(redis, "a", stdin=b"x" * 1000000)
+    fcgi_sse.wait_responders(0)
+
+
 def test_one_that_is_always_a_little_behind(redis, start_fcgi_sse, loop):
     """A client that keeps up, two megabytes behind, for 100 MB: its responder keeps no more than those."""
     fcgi_sse = start_fcgi_sse(redis, "--record=none")
