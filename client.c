@@ -24,6 +24,7 @@
 /* At most this much in one write to a pipe that poll() calls writable: it
  * does not block then (pipe(7), PIPE_BUF). */
 #define PIPE_WRITE_LEN 4096
+#define SOCKET_WRITE_LEN 32768 /* likewise: a third of its buffer is free */
 
 /* FastCGI 8; Debian ships no fastcgi.h */
 #define ROLE_RESPONDER 1
@@ -257,6 +258,12 @@ client_flush(struct client *cl)
 	if (cl->is_cgi)
 		return CLIENT_OK;
 	return FCGX_FFlush(cl->fcgi.out) == 0 ? CLIENT_OK : CLIENT_GONE;
+}
+
+size_t
+client_write_len(const struct client *cl)
+{
+	return cl->is_cgi ? PIPE_WRITE_LEN : SOCKET_WRITE_LEN;
 }
 
 int

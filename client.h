@@ -45,6 +45,9 @@ int client_skip_body(struct client *cl, size_t max_len);
 enum client_result client_write(struct client *cl, const void *p, size_t len);
 enum client_result client_flush(struct client *cl);
 
+/* So many bytes do not wait if poll() calls client_fd writable just before. */
+size_t client_write_len(const struct client *cl);
+
 /* What to poll, beside other things, to hear that the client left. */
 int client_fd(const struct client *cl);
 short client_poll_events(const struct client *cl);

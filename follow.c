@@ -61,8 +61,6 @@ ask(struct follower *f)
 	const struct progress *p = &f->delivery.progress;
 	const struct cursor start = delivery_start(&f->delivery);
 
-	f->is_summoned = false;
-
 	if (redis_sub_ask(f->sub, p->positions, p->seen_clock, &start,
 		f->size.bytes) == -1)
 		lose(f);
@@ -86,7 +84,7 @@ static bool
 can_do_without_check(const struct follower *f)
 {
 	return f->delivery.taken.is_not_atomic && f->has_heard_relay &&
-	       f->session->key[0] == '\0';
+	       !f->is_summoned && f->session->key[0] == '\0';
 }
 
 void
@@ -169,6 +167,7 @@ go_live(struct follower *f)
 {
 	int64_t interval_ms = (int64_t)f->cfg->heartbeat_s * 1000;
 
+	f->is_summoned = false;
 	/* what came into one that was not atomic shows in one that follows at
 	 * once */
 	f->checks_not_atomic =
@@ -250,26 +249,28 @@ is_far_ahead(const struct follower *f, const struct record *rec)
 }
 
 /* While a take is awaited only what follows on an exact position counts: the
- * rest comes with the take. */
+ * rest comes with the take.  So does all that follows a summons, on whatever
+ * channel: with its id the client, should it come back, would pass over the
+ * large record. */
 static enum client_result
 hear_record(struct follower *f, size_t channel, const struct record *rec)
 {
 	struct progress *p = &f->delivery.progress;
 	int64_t spread_ms;
 
-	if (record_is_summons(rec, &spread_ms)) {
-		check_within(f, 0, spread_ms);
-		f->is_summoned = true;
+	if (f->is_summoned)
+		return CLIENT_OK;
+	if (!p->positions[channel].is_exact ||
+	    !progress_is_next(p, channel, rec) || is_far_ahead(f, rec)) {
+		if (f->state == FOLLOW_LIVE)
+			progress_note_live(p, channel, rec);
+		take_again(f);
 		return CLIENT_OK;
 	}
-	if (p->positions[channel].is_exact &&
-	    progress_is_next(p, channel, rec) && !is_far_ahead(f, rec))
+	if (!record_is_summons(rec, &spread_ms))
 		return delivery_put_record(&f->delivery, channel, rec);
-	if (f->is_summoned) /* it comes with what it comes after */
-		return CLIENT_OK;
-	if (f->state == FOLLOW_LIVE)
-		progress_note_live(p, channel, rec);
-	take_again(f);
+	f->is_summoned = true;
+	check_within(f, 0, spread_ms);
 	return CLIENT_OK;
 }
 

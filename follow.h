@@ -54,8 +54,8 @@ struct follower {
 			* says that it is not */
 	bool checks_not_atomic; /* the coming take follows one that was not
 				 * atomic */
-	bool is_summoned; /* to a take, soon: for a record that is too large to
-			   * be published */
+	bool is_summoned; /* to a take, soon, for a record that is too large to
+			   * be published: no other overtakes it */
 	int coverage_tries;
 	bool has_heard_relay;	/* since the last check was due */
 	int64_t redis_ahead_us; /* of clock_now_ms: the time there */

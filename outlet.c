@@ -10,8 +10,7 @@
 #define HEADER_LEN_MAX 4096
 #define SCRATCH_LEN_MAX (1 << 20)   /* a reset of 1,024 channels fits */
 #define PENDING_LEN_MAX (256 << 20) /* a take, and one record of any size */
-#define WRITE_LEN_MAX 32768 /* a socket that poll() calls writable takes it */
-#define KEEP_LEN_MAX 65536  /* of memory, while nothing waits */
+#define KEEP_LEN_MAX 65536	    /* of memory, while nothing waits */
 
 void
 outlet_init(struct outlet *o, struct client *cl, uint64_t heartbeat_s)
@@ -35,7 +34,11 @@ outlet_free(struct outlet *o)
 static enum client_result
 append(struct outlet *o, const void *p, size_t len)
 {
-	return buf_put(&o->pending, p, len) == 0 ? CLIENT_OK : CLIENT_GONE;
+	if (buf_put(&o->pending, p, len) == -1)
+		return CLIENT_GONE;
+	if (o->waiting_ms == 0 && len > 0)
+		o->waiting_ms = clock_now_ms();
+	return CLIENT_OK;
 }
 
 enum client_result
@@ -67,6 +70,24 @@ outlet_pending_len(const struct outlet *o)
 	return o->pending.len - o->written_len;
 }
 
+/* Let go of what was written.  A client may be a little behind for ever. */
+static void
+drop_written(struct outlet *o)
+{
+	const size_t left = outlet_pending_len(o);
+
+	if (left == 0 && o->pending.cap > KEEP_LEN_MAX) {
+		buf_free(&o->pending);
+	} else if (o->written_len >= left) { /* so each byte moves once or so */
+		memmove(
+		    o->pending.bytes, o->pending.bytes + o->written_len, left);
+		o->pending.len = left;
+	} else {
+		return;
+	}
+	o->written_len = 0;
+}
+
 enum client_result
 outlet_write(struct outlet *o)
 {
@@ -74,8 +95,8 @@ outlet_write(struct outlet *o)
 
 	if (len == 0)
 		return CLIENT_OK;
-	if (len > WRITE_LEN_MAX)
-		len = WRITE_LEN_MAX;
+	if (len > client_write_len(o->cl))
+		len = client_write_len(o->cl);
 	if (client_write(o->cl, o->pending.bytes + o->written_len, len) ==
 		CLIENT_GONE ||
 	    client_flush(o->cl) == CLIENT_GONE)
@@ -84,22 +105,9 @@ outlet_write(struct outlet *o)
 	/* page code hears only events whose names it knows */
 	if (o->heartbeat_s == 0)
 		o->last_sign_ms = clock_now_ms();
-	o->blocked_ms = 0;
-	if (outlet_pending_len(o) > 0)
-		return CLIENT_OK;
-	o->written_len = 0;
-	if (o->pending.cap > KEEP_LEN_MAX)
-		buf_free(&o->pending);
-	else
-		buf_reset(&o->pending);
+	o->waiting_ms = outlet_pending_len(o) > 0 ? clock_now_ms() : 0;
+	drop_written(o);
 	return CLIENT_OK;
-}
-
-void
-outlet_note_blocked(struct outlet *o)
-{
-	if (o->blocked_ms == 0)
-		o->blocked_ms = clock_now_ms();
 }
 
 enum client_result

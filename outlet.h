@@ -25,7 +25,7 @@ struct outlet {
 	uint64_t heartbeat_s; /* of heartbeats that are events; else 0 */
 	struct buf pending;   /* what the client has not taken yet, */
 	size_t written_len;   /* but for so much of it */
-	int64_t blocked_ms;   /* since when it takes nothing; 0: it does */
+	int64_t waiting_ms;   /* since when it takes none; 0: nothing waits */
 	int64_t last_sign_ms; /* of life, that the client can hear */
 };
 
@@ -49,11 +49,9 @@ enum client_result outlet_put_answer(struct outlet *o);
 /* How many bytes wait. */
 size_t outlet_pending_len(const struct outlet *o);
 
-/* Poll says that the client takes something (outlet_write, which does not block
- * then), or that it does not (outlet_note_blocked).  CLIENT_GONE: nobody reads
- * any more. */
+/* Poll says that the client takes something: then this does not block.
+ * CLIENT_GONE: nobody reads any more. */
 enum client_result outlet_write(struct outlet *o);
-void outlet_note_blocked(struct outlet *o);
 
 /* The first block: how long the browser is to wait before it comes back, and
  * where the stream begins.  A heartbeat that is an event follows, since from it

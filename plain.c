@@ -73,11 +73,17 @@ forget_relays(struct plain *p)
 	p->is_newcomer = false; /* it is here when the next ones begin */
 }
 
+static bool
+is_same_recorder(const struct plain *p, const char *token)
+{
+	return strncmp(p->recorder, token, RECORDER_LEN) == 0;
+}
+
 /* Places go on as long as it is the same recorder. */
 static void
 set_recorder(struct plain *p, const char *token)
 {
-	if (strncmp(p->recorder, token, RECORDER_LEN) == 0)
+	if (is_same_recorder(p, token))
 		return;
 	snprintf(p->recorder, sizeof(p->recorder), "%s", token);
 	forget_relays(p);
@@ -93,7 +99,10 @@ hold(struct plain *p, const struct notice *n)
 	memcpy(token, n->token, n->token_len);
 	token[n->token_len] = '\0';
 	p->is_holding = true;
-	set_recorder(p, token);
+	if (p->recorder[0] == '\0')
+		set_recorder(p, token);
+	else if (!is_same_recorder(p, token))
+		p->has_relays = false; /* a take is to show whose they are */
 }
 
 void

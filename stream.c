@@ -217,12 +217,11 @@ end(struct stream *st)
 
 /* --- the loop ----------------------------------------------------------- */
 
-/* When a sign of life is due: not before the stream has begun, nor while the
- * client takes nothing. */
+/* When a sign of life is due: not before the stream has begun. */
 static int64_t
 heartbeat_due_ms(const struct stream *st)
 {
-	return st->out.is_open && st->out.blocked_ms == 0
+	return st->out.is_open && !st->is_over
 		   ? st->out.last_sign_ms + (int64_t)st->cfg->heartbeat_s * 1000
 		   : INT64_MAX;
 }
@@ -231,7 +230,7 @@ heartbeat_due_ms(const struct stream *st)
 static int64_t
 blocked_due_ms(const struct stream *st)
 {
-	const int64_t since = st->out.blocked_ms;
+	const int64_t since = st->out.waiting_ms;
 
 	if (since == 0)
 		return INT64_MAX;
@@ -275,12 +274,14 @@ wait_for_events(struct stream *st, struct events *ev)
 {
 	const struct redis_sub *sub = st->follower.sub;
 	const bool is_pending = outlet_pending_len(&st->out) > 0;
-	struct pollfd fds[3] = { { .fd = st->is_over ? -1 : redis_sub_fd(sub),
-				     .events = redis_sub_poll_events(sub) },
+	struct pollfd fds[3] = {
+		{ .fd = st->is_over ? -1 : redis_sub_fd(sub),
+		    .events = st->is_over ? 0 : redis_sub_poll_events(sub) },
 		{ .fd = client_fd(st->cl),
 		    .events = (short)(client_poll_events(st->cl) |
 				      (is_pending ? POLLOUT : 0)) },
-		{ .fd = st->life_fd } };
+		{ .fd = st->life_fd }
+	};
 	struct timespec ts = time_to_wait(st);
 	short said;
 
@@ -292,8 +293,6 @@ wait_for_events(struct stream *st, struct events *ev)
 		return CLIENT_GONE;
 	ev->redis = fds[0].revents;
 	ev->is_writable = (fds[1].revents & POLLOUT) != 0;
-	if (is_pending && !ev->is_writable)
-		outlet_note_blocked(&st->out);
 	if (fds[2].revents != 0) {
 		st->life_fd = -1;
 		follow_doubt(&st->follower);
@@ -304,9 +303,9 @@ wait_for_events(struct stream *st, struct events *ev)
 /* What a slow client costs is its own: it leaves the channels until it has taken
  * what waits, and ends when it takes nothing at all. */
 static enum client_result
-mind_slow_client(struct stream *st, int64_t now)
+mind_slow_client(struct stream *st, const struct events *ev, int64_t now)
 {
-	if (now >= blocked_due_ms(st)) {
+	if (!ev->is_writable && now >= blocked_due_ms(st)) {
 		log_debug("a client took nothing for too long");
 		return CLIENT_GONE;
 	}
@@ -320,14 +319,14 @@ mind_slow_client(struct stream *st, int64_t now)
 }
 
 static enum client_result
-do_what_is_due(struct stream *st, bool is_quiet)
+do_what_is_due(struct stream *st, const struct events *ev)
 {
 	struct follower *f = &st->follower;
 	const int64_t now = clock_now_ms();
 
 	if (stop_requested && !st->is_stopping)
 		return begin_to_stop(st);
-	if (mind_slow_client(st, now) == CLIENT_GONE)
+	if (mind_slow_client(st, ev, now) == CLIENT_GONE)
 		return CLIENT_GONE;
 	if (st->is_over)
 		return CLIENT_OK;
@@ -336,7 +335,7 @@ do_what_is_due(struct stream *st, bool is_quiet)
 	if (f->state == FOLLOW_CHANGED)
 		return apply_grant(st);
 	if (now >= f->due_ms)
-		follow_work(f, is_quiet);
+		follow_work(f, ev->redis == 0);
 	if (f->is_hopeless)
 		return come_back_from(st, redis_sub_error(f->sub));
 	return now >= heartbeat_due_ms(st) ? outlet_put_heartbeat(&st->out)
@@ -359,7 +358,7 @@ turn(struct stream *st)
 	    (ev.redis == 0 || outlet_pending_len(&st->out) >= FLUSH_LEN))
 		result = outlet_write(&st->out);
 	if (result == CLIENT_OK)
-		result = do_what_is_due(st, ev.redis == 0);
+		result = do_what_is_due(st, &ev);
 	return result;
 }
 

@@ -13,7 +13,7 @@
 
 /* Ids are exact in Lua and JavaScript up to here: 2^53. */
 #define ID_MAX (UINT64_C(1) << 53)
-#define SPREAD_MS_MAX 60000
+#define SPREAD_MS_MAX 10000 /* as publish.lua has it */
 
 /* Read an id of digits, without leading zeros, and the byte after it.
  * Returns the length of both, or 0 if it is none. */

@@ -177,6 +177,24 @@ def test_cgi_to_a_pipe_ends_with_its_reader(redis, folder):
     wait_until(lambda: program.poll() is not None, what="the CGI to end")
 
 
+@pytest.mark.parametrize("make", [os.pipe, lambda: [end.detach() for end in socket.socketpair()]],
+                         ids=["pipe", "socket"])
+def test_cgi_whose_reader_stands_still(redis, folder, make):
+    """It waits for Redis and for SIGTERM all the same, and leaves its channels."""
+    redis.client.hset("sse:limits", mapping={"count": 1000, "bytes": 10 ** 9})
+    read_end, write_end = make()
+    program = subprocess.Popen([FCGI_SSE_BIN], stdin=subprocess.DEVNULL, stdout=write_end, env=dict(
+        CGI_ENV, SSE_E2E_FOLDER=folder.path, **redis_environment(redis)))
+    os.close(write_end)
+    wait_until(lambda: subscribers(redis) == 1)
+    publish_ids(redis, "--lines", "all", stdin=b"%s\n" % (b"x" * 100000) * 100)
+    wait_until(lambda: subscribers(redis) == 0, what="the stream to leave its channel")
+    assert program.poll() is None and sum(int(c["omem"]) for c in redis.clients()) == 0
+    program.terminate()
+    program.wait(5)
+    os.close(read_end)
+
+
 def test_cgi_ignores_its_arguments(redis, run, loop):
     """With GATEWAY_INTERFACE set the command line is ignored."""
     for argv in (["--version"], ["--help"], ["--redis=unix:///nonexistent", "x"], ["publish", "--socket=/tmp/x"]):

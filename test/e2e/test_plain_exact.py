@@ -316,6 +316,21 @@ def test_forged_announcement_while_nobody_records(redis, start_fcgi_sse, loop):
     count.finish().check(lost=0)
 
 
+@pytest.mark.parametrize("token", ["x", "TOKEN"])
+def test_forged_announcement_while_messages_are_passed_on(redis, counted, loop, token):
+    """While Redis takes no writes, "up" by a stranger: what was passed on is not sent again when it is recorded."""
+    count = counted()
+    token = token.replace("TOKEN", redis.client.hget("sse:recorder", "token").decode())
+    redis.client.config_set("min-replicas-to-write", 1)
+    for _ in range(3):
+        count.publish_for(1)
+        redis.client.publish("sse:recorder", "0 0 r\nup 1 " + token)
+    count.publish_for(0.5)
+    redis.client.config_set("min-replicas-to-write", 0)
+    count.publish_for(0.3)
+    count.finish().check(lost=0)
+
+
 def test_forged_records(redis, counted, loop):
     """Records by a stranger, far in the future or with a wrong PREV, end in a look at Redis, not in silence."""
     count = counted()

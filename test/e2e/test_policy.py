@@ -282,6 +282,14 @@ def test_origin_that_can_never_match(fcgi_sse, loop, allowed, instead):
     fcgi_sse.wait_log(r"SSE_ORIGIN .*%s\b" % instead)
 
 
+def test_header_that_does_not_fit(fcgi_sse, loop):
+    """A listed origin that is longer than a whole header may be: an answer, not the end of a responder."""
+    fcgi_sse.expect_log("the client is told to come back")
+    origin = "https://" + ".".join(["a" * 60] * 70)
+    answer = loop.fetch(fcgi_sse, "all", params={"SSE_ORIGIN": origin}, headers={"Origin": origin})
+    assert answer.ended == "clean" and answer.retry_ms >= 5000
+
+
 def test_max_streams(redis, start_fcgi_sse, loop):
     """No free slot: EventSource gets 200, a random retry:, and the end; others 503; a client that left makes room."""
     fcgi_sse = start_fcgi_sse(redis, "--max-streams=3").expect_log(r"stream")

@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+import processes
 from processes import SSE_PUBLISH_BIN, memory_peak_kb, publish_ids, redis_environment, under_sanitizer, wait_until
 
 NUMBER = 3000
@@ -81,6 +82,34 @@ def test_they_end(redis, start_fcgi_sse, loop, publish):
     assert numbers(sleepy) == list(range(NUMBER)) and sleepy.ended is None and not sleepy.resets
 
 
+def test_they_end_when_nothing_else_happens(redis, start_fcgi_sse, loop):
+    """--write-timeout counts from when something waits, not from the next event, heartbeat or check."""
+    fcgi_sse = start_fcgi_sse(redis, "--heartbeat=600", "--record=none", "--write-timeout=1")
+    loop.stop_reading(loop.live(fcgi_sse, "a"))
+    publish_ids(redis, "a", stdin=b"x" * 1000000)
+    fcgi_sse.wait_responders(0)
+
+
+def test_one_that_is_always_a_little_behind(redis, start_fcgi_sse, loop):
+    """A client that keeps up, two megabytes behind, for 100 MB: its responder keeps no more than those."""
+    fcgi_sse = start_fcgi_sse(redis, "--record=none")
+    stream = loop.live(fcgi_sse, "a")
+    loop.stop_reading(stream)
+    published = 0
+    while len(stream.events) < 1600:
+        if published - len(stream.events) < 40:
+            publish_ids(redis, "--lines", "a", stdin=b"%s\n" % (b"x" * 64000) * 10)
+            published += 10
+            continue
+        loop.resume_reading(stream)
+        stream.wait_for(lambda s: published - len(s.events) <= 30)
+        loop.stop_reading(stream)
+    pid = fcgi_sse.responders()[0]
+    assert redis.channel_subscribers("sse:event:a") == 1 and not stream.resets
+    if not under_sanitizer(pid):
+        assert memory_peak_kb(pid) < 32 << 10
+
+
 def test_what_is_trimmed_meanwhile_is_told(redis, start_fcgi_sse, loop, publish):
     """A history that moves past a client that does not read: the reset says so, and the rest comes in order."""
     fcgi_sse = start_fcgi_sse(redis, "--heartbeat=1", "--record=none", "--write-timeout=120")
@@ -134,3 +163,29 @@ def test_large_event_to_many(redis, start_fcgi_sse, loop):
     assert heard[0] > 1000000, "few hear it whole"
     assert max(heard[1:]) < 1000, "many are summoned"
     raw.close()
+
+
+def publish_to_many(redis, channel, data):
+    """A large event as publish.lua publishes it where many listen: they have 2 s to come and get it."""
+    with open(processes.TOP + "/lua/publish.lua") as f:
+        text = f.read().replace("count[2] * #record", "800000000")
+    keys = ["sse:clock", "sse:epoch", "sse:limits", "sse:recorder", "sse:history:" + channel, "sse:meta:" + channel]
+    return int(redis.client.register_script(text)(
+        keys=keys, args=["sse:event:", "p", "", "", "data: %s\n\n" % data, channel])[0])
+
+
+def test_nothing_overtakes_a_large_event(redis, start_fcgi_sse, loop):
+    """What is published on another channel before a large event is read waits for that: whoever left in
+    between with the newer id would never get the older one."""
+    fcgi_sse = start_fcgi_sse(redis, "--heartbeat=600", "--record=none")
+    streams = [loop.live(fcgi_sse, "a,b") for _ in range(3)]
+    ids = publish_ids(redis, "b", "before") + [publish_to_many(redis, "a", "x" * 70000)]
+    ids += publish_ids(redis, "b", "after") + publish_ids(redis, "a", "last")
+    for stream in streams:
+        stream.wait_for(lambda s: len(s.events) >= 4)
+        assert [int(e.id) for e in stream.events] == ids and not stream.resets
+    # and they are live again: the next check is far off
+    more = publish_ids(redis, "b", "live")
+    for stream in streams:
+        stream.wait_for(lambda s: len(s.events) >= 5)
+        assert int(stream.events[-1].id) == more[0]

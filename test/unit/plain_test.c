@@ -385,11 +385,12 @@ relays_are_known_as_records(void **state)
 		{ "a relay that came again after it", "12c!2rrR", NULL },
 		{ "records after it", "123cr34rrrrR", NULL },
 		/* what ends it */
-		{ "another recorder", "t12URRR", NULL },
-		{ "another one's begin anew", "t12U1rR", NULL },
-		{ "a newcomer is none any more", "tU3RRrR", NULL },
+		{ "another recorder", "t12UTRRR", NULL },
+		{ "another one's begin anew", "t12UT1rR", NULL },
+		{ "a newcomer is none any more", "tUT3RRrR", NULL },
 		{ "the same one again", "t12u3rrrR", NULL },
 		{ "who it is was heard", "u12u3rrrR", NULL },
+		{ "another one, who was forged", "t12Ut3rrrR", NULL },
 		{ "not known who it was", "12uRRR", NULL },
 		{ "it forgets", "t12FRR", NULL },
 		{ "it forgets, and goes on", "t12F3RRrR", NULL },
@@ -533,6 +534,26 @@ relays_are_held_until_a_take_believes_them(void **state)
 }
 
 static void
+relays_are_held_after_anothers_up(void **state)
+{
+	/* a take shows whose they are; the same recorder's go on */
+	struct plain p;
+
+	(void)state;
+	plain_init(&p, NCHANNELS, false);
+	plain_note_recorder(&p, "abc");
+	plain_set_relays(&p, true);
+	up(&p, "abc");
+	assert_false(hold_relay(&p, 1, "a\n\n"));
+	up(&p, "other");
+	assert_true(hold_relay(&p, 2, "b\n\n"));
+	plain_note_recorder(&p, "abc");
+	plain_set_relays(&p, true);
+	assert_false(hold_relay(&p, 3, "c\n\n"));
+	plain_free(&p);
+}
+
+static void
 megabyte_of_relays_is_held_at_most(void **state)
 {
 	const size_t len = (1 << 20) - 100;
@@ -624,6 +645,7 @@ main(void)
 		cmocka_unit_test(oldest_gaps_are_closed),
 		cmocka_unit_test(tokens_are_compared_whole),
 		cmocka_unit_test(relays_are_held_until_a_take_believes_them),
+		cmocka_unit_test(relays_are_held_after_anothers_up),
 		cmocka_unit_test(megabyte_of_relays_is_held_at_most),
 		cmocka_unit_test(each_is_given_once),
 	};

@@ -58,6 +58,42 @@ record_is_taken_apart(void **state)
 	}
 }
 
+static void
+summons_are_told_from_records(void **state)
+{
+	/* a comment of one number, and no more than publish.lua writes */
+	static const struct {
+		struct str bytes;
+		int64_t spread_ms; /* -1: it is none */
+	} table[] = {
+		{ S("1 0 p\nid: 1\n: 0\n\n"), 0 },
+		{ S("1 0 p\nid: 1\n: 10000\n\n"), 10000 },
+		{ S("1 0 p\nid: 1\n: 10001\n\n"), -1 },
+		{ S("1 0 p\nid: 1\n: \n\n"), -1 },
+		{ S("1 0 p\nid: 1\n: 1\n: 1\n\n"), -1 },
+		{ S("1 0 p\nid: 1\n:1\n\n"), -1 },
+		{ S("1 0 p\nid: 1\ndata: 1\n\n"), -1 },
+		{ S("1 0 p\nid: 1\n\n"), -1 },
+	};
+	struct record rec;
+	int64_t spread_ms;
+	size_t i;
+	char *copy;
+
+	(void)state;
+	for (i = 0; i < ROWS(table); i++) {
+		copy = exact_copy(table[i].bytes);
+		spread_ms = -1;
+		assert_int_equal(
+		    record_parse(&rec, copy, table[i].bytes.len), 0);
+		if (record_is_summons(&rec, &spread_ms) !=
+			(table[i].spread_ms != -1) ||
+		    spread_ms != table[i].spread_ms)
+			fail_msg("row %zu", i);
+		free(copy);
+	}
+}
+
 /* what record_parse must not touch when there is no record */
 static const struct record untouched = {
 	.id = 77, .prev = 66, .frame_len = 55
@@ -311,6 +347,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(record_is_taken_apart),
+		cmocka_unit_test(summons_are_told_from_records),
 		cmocka_unit_test(bad_headers_are_refused),
 		cmocka_unit_test(bad_frames_are_refused),
 		cmocka_unit_test(relay_is_taken_apart),
