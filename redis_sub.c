@@ -37,7 +37,7 @@ struct redis_sub {
 	bool is_unsent;		     /* some of what was asked */
 	bool is_subscribed;
 	bool is_not_atomic;
-	bool was_cut;
+	bool was_cut, was_refused;
 	int answers_due;     /* of the take that was asked for */
 	redisReply *refusal; /* the first of them that was an error */
 	redisReply *message; /* what the last redis_sub_next borrows from */
@@ -125,6 +125,7 @@ redis_sub_free(struct redis_sub *sub)
 static void
 fail(struct redis_sub *sub, const char *why)
 {
+	sub->was_refused = redis_address_is_refusal(why);
 	redis_address_put_error(
 	    &sub->cfg->redis, why, sub->error, sizeof(sub->error));
 	disconnect(sub);
@@ -181,7 +182,7 @@ redis_sub_ask(struct redis_sub *sub, const struct position *positions,
 {
 	redis_sub_drop_taken(sub);
 	drop_message(sub);
-	sub->was_cut = false;
+	sub->was_cut = sub->was_refused = false;
 	if (sub->conn == NULL)
 		sub->conn = redis_conn_begin(&sub->cfg->redis,
 		    &sub->answers_due, sub->error, sizeof(sub->error));
@@ -338,6 +339,12 @@ bool
 redis_sub_was_cut(const struct redis_sub *sub)
 {
 	return sub->was_cut;
+}
+
+bool
+redis_sub_was_refused(const struct redis_sub *sub)
+{
+	return sub->was_refused;
 }
 
 const char *

@@ -14,6 +14,8 @@
 
 #include <hiredis/hiredis.h>
 
+#include "base/password.h"
+
 struct redis_conn {
 	redisContext *context;
 	redisReply *reply; /* what the last answer borrows from */
@@ -40,28 +42,44 @@ connect_to(const struct redis_address *ra, bool may_wait)
 			: redisConnectNonBlock(ra->host, ra->port);
 }
 
+static int
+append_auth(struct redis_conn *c, const char *user, const char *password)
+{
+	const char *auth[3] = { "AUTH" };
+	int argc = 1;
+
+	if (user != NULL)
+		auth[argc++] = user;
+	auth[argc++] = password;
+	return redis_conn_append(c, argc, auth, NULL);
+}
+
 /* AUTH and SELECT, as far as they are needed, into the buffer.  Returns how
  * many answers they will have, or -1 without memory. */
 static int
 append_introduction(struct redis_conn *c, const struct redis_address *ra)
 {
-	const char *auth[3] = { "AUTH" }, *select[2] = { "SELECT" };
-	int argc = 1, n = 0;
-	char db[16];
+	char *current = NULL, db[16], error[256];
+	const char *select[2] = { "SELECT", db }, *password = ra->password;
+	int n = 0, failed = 0;
 
-	if (ra->password != NULL) {
-		if (ra->user != NULL)
-			auth[argc++] = ra->user;
-		auth[argc++] = ra->password;
-		if (redis_conn_append(c, argc, auth, NULL) == -1)
-			return -1;
+	/* whoever is refused comes back here: the file is read again.  While
+	 * somebody writes it, it may be empty: then the old one is tried */
+	if (ra->password_file != NULL &&
+	    password_read(ra->password_file, &current, error, sizeof(error)) ==
+		0)
+		password = current;
+	if (password != NULL) {
+		failed = append_auth(c, ra->user, password);
 		n++;
 	}
-	if (ra->db == 0)
-		return n;
-	snprintf(db, sizeof(db), "%u", ra->db);
-	select[1] = db;
-	return redis_conn_append(c, 2, select, NULL) == -1 ? -1 : n + 1;
+	password_free(current);
+	if (!failed && ra->db != 0) {
+		snprintf(db, sizeof(db), "%u", ra->db);
+		failed = redis_conn_append(c, 2, select, NULL);
+		n++;
+	}
+	return failed ? -1 : n;
 }
 
 static struct redis_conn *
