@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The subscriber's connection.  One write carries UNSUBSCRIBE, MULTI, the
- * snapshot script, SUBSCRIBE, EXEC, and on a new connection AUTH and SELECT in
- * front; Redis runs the block between any two commands of others, so nothing
+ * snapshot script, SUBSCRIBE, EXEC, and on a new connection AUTH, SELECT and
+ * enter.lua in front; Redis runs the block between any two commands of others, so nothing
  * falls between replay and live.  (A subscribed RESP2 connection can run no
  * script: hence UNSUBSCRIBE first.)  The answers come after messages that were
  * on their way, and those count: in a flood the history may have moved past
@@ -155,8 +155,12 @@ append_word(struct redis_sub *sub, const char *command)
 static int
 write_take(struct redis_sub *sub, bool is_atomic)
 {
-	bool is_sent;
+	bool is_sent = false;
 
+	if (redis_conn_was_cut(sub->conn)) { /* and it is not known yet */
+		fail_broken(sub);
+		return -1;
+	}
 	if ((sub->is_subscribed && append_word(sub, "UNSUBSCRIBE") == -1) ||
 	    (is_atomic && append_word(sub, "MULTI") == -1) ||
 	    append(sub, &sub->words.eval) == -1 ||
@@ -165,11 +169,8 @@ write_take(struct redis_sub *sub, bool is_atomic)
 		fail(sub, "out of memory");
 		return -1;
 	}
-	if (redis_conn_send(sub->conn, &is_sent) == -1) {
-		fail_broken(sub);
-		return -1;
-	}
-	sub->is_unsent = !is_sent;
+	/* an error comes up in redis_sub_next, after what was said before */
+	sub->is_unsent = redis_conn_send(sub->conn, &is_sent) == 0 && !is_sent;
 	sub->is_subscribed = true;
 	sub->is_not_atomic = !is_atomic;
 	sub->answers_due += is_atomic ? 4 : 1;
@@ -227,8 +228,8 @@ accept_refusal(struct redis_sub *sub)
 }
 
 /*
- * One answer to the commands of a take: perhaps those to AUTH and SELECT, OK of
- * MULTI, QUEUED twice, and EXEC's; or, without MULTI, the script's alone.
+ * One answer to the commands of a take: perhaps those to AUTH, SELECT and
+ * enter.lua, OK of MULTI, QUEUED twice, and EXEC's; or, without MULTI, the script's alone.
  * Takes r.
  */
 static enum sub_kind

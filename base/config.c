@@ -272,6 +272,7 @@ prefix_check(struct config *cfg)
 			    "sse%u:", cfg->redis.db);
 		cfg->prefix = cfg->prefix_of_db;
 	}
+	cfg->redis.prefix = cfg->prefix;
 	if (cfg->prefix[0] == '\0' || strlen(cfg->prefix) > 64) {
 		snprintf(cfg->error, sizeof(cfg->error),
 		    "the prefix must have 1 to 64 bytes");

@@ -17,6 +17,7 @@ struct redis_address {
 	const char *password_file; /* borrowed; what stands there now wins over
 				    * password.  NULL: none */
 	unsigned db;
+	const char *prefix; /* borrowed: of the store's names */
 };
 
 /*
