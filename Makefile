@@ -14,10 +14,10 @@ top := client complain cookie delivery follow line_queue line_sender lines origi
 	outlet plain progress publish_lines redis_sub refusal reply request respond \
 	resume session session_grant session_key stream verdict
 parent := children handover kept listener socket
-recorder := expected lease record_pub record_queue record_relay record_sub \
+recorder := expected lease limits record_pub record_queue record_relay record_sub \
 	recorder
 redis := channel command event publish record redis_conn snapshot sse sub_message take
-base := backoff buf clock config glob log parse redis_address sandbox utf8
+base := backoff buf clock config glob log parse password redis_address sandbox utf8
 
 FOLDERS := parent recorder redis base
 MODULES := $(top) $(foreach folder,$(FOLDERS),$($(folder)))

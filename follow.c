@@ -46,7 +46,11 @@ lose(struct follower *f)
 			  redis_sub_was_cut(f->sub) &&
 			  take_size_cut(&f->size, clock_now_ms());
 
-	log_debug("%s; the stream waits", redis_sub_error(f->sub));
+	if (f->delivery.is_started && redis_sub_was_refused(f->sub))
+		trouble_tell(&f->refused, "%s; an open stream waits",
+		    redis_sub_error(f->sub));
+	else
+		log_debug("%s; the stream waits", redis_sub_error(f->sub));
 	if (other_size && f->size.bytes != TAKE_PROBE)
 		backoff_reset(&f->backoff);
 	plain_cut(&f->delivery.plain);
@@ -202,6 +206,7 @@ hear_taken(struct follower *f)
 	bool is_probe = f->size.bytes == TAKE_PROBE, is_oversized;
 
 	redis_sub_read_take(f->sub, t);
+	trouble_over(&f->refused, "Redis takes the password again");
 	f->redis_ahead_us = (int64_t)t->now_us - clock_now_ms() * 1000;
 	f->is_muted = grant_is_another(f, t);
 	if (f->is_muted) {

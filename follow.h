@@ -21,6 +21,7 @@
 #include "base/backoff.h"
 #include "base/config.h"
 #include "base/cursor.h"
+#include "base/log.h"
 #include "delivery.h"
 #include "outlet.h"
 #include "redis/take.h"
@@ -60,6 +61,7 @@ struct follower {
 	bool has_heard_relay;	/* since the last check was due */
 	int64_t redis_ahead_us; /* of clock_now_ms: the time there */
 	struct backoff backoff; /* between two tries to reach Redis */
+	struct trouble refused; /* the password is */
 };
 
 /* Follow the session's channels into out, from the cursor; all are borrowed.

@@ -26,7 +26,7 @@
 static_assert(LINE_QUEUE_MAX <= PUBLISH_UNANSWERED_MAX, "lines sent again");
 
 struct line_sender {
-	struct config *cfg;
+	const struct config *cfg;
 	const struct channel_set *channels;
 	struct line_queue queue;
 	char key[40];
@@ -122,8 +122,6 @@ static void
 connect_again(struct line_sender *s)
 {
 	give_up_old_lines(s);
-	/* it may have another one by now; if not, the old one is tried */
-	(void)config_read_password(s->cfg);
 	s->conn = redis_conn_open(&s->cfg->redis, s->why, sizeof(s->why));
 	if (s->conn != NULL)
 		return;
@@ -315,7 +313,7 @@ line_sender_patience_ms(const struct line_sender *s)
 }
 
 struct line_sender *
-line_sender_new(struct config *cfg, const struct channel_set *channels)
+line_sender_new(const struct config *cfg, const struct channel_set *channels)
 {
 	struct line_sender *s = calloc(1, sizeof(*s));
 

@@ -14,10 +14,9 @@
 
 struct line_sender;
 
-/* Both are borrowed; cfg for its password, too, which is read again before
- * each new connection.  NULL without memory. */
+/* Both are borrowed.  NULL without memory. */
 struct line_sender *line_sender_new(
-    struct config *cfg, const struct channel_set *channels);
+    const struct config *cfg, const struct channel_set *channels);
 void line_sender_free(struct line_sender *s);
 
 /* Connect once.  0, or an exit code, said: most likely the address is wrong. */

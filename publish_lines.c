@@ -123,7 +123,7 @@ publish_all(struct publisher *p)
 }
 
 int
-publish_lines(struct config *cfg, const struct channel_set *channels)
+publish_lines(const struct config *cfg, const struct channel_set *channels)
 {
 	struct publisher p = { .cfg = cfg, .needs_input = true };
 	int code;

@@ -12,6 +12,6 @@
  * as cfg->wait_s says, little more than a mebibyte is read.
  * Returns what to exit with; anything but 0 is said on standard error.
  */
-int publish_lines(struct config *cfg, const struct channel_set *channels);
+int publish_lines(const struct config *cfg, const struct channel_set *channels);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The subscriber's connection.  One write carries UNSUBSCRIBE, MULTI, the
- * snapshot script, SUBSCRIBE, EXEC, and on a new connection AUTH and SELECT in
- * front; Redis runs the block between any two commands of others, so nothing
+ * snapshot script, SUBSCRIBE, EXEC, and on a new connection AUTH, SELECT and
+ * enter.lua in front; Redis runs the block between any two commands of others, so nothing
  * falls between replay and live.  (A subscribed RESP2 connection can run no
  * script: hence UNSUBSCRIBE first.)  The answers come after messages that were
  * on their way, and those count: in a flood the history may have moved past
@@ -37,7 +37,7 @@ struct redis_sub {
 	bool is_unsent;		     /* some of what was asked */
 	bool is_subscribed;
 	bool is_not_atomic;
-	bool was_cut;
+	bool was_cut, was_refused;
 	int answers_due;     /* of the take that was asked for */
 	redisReply *refusal; /* the first of them that was an error */
 	redisReply *message; /* what the last redis_sub_next borrows from */
@@ -125,6 +125,7 @@ redis_sub_free(struct redis_sub *sub)
 static void
 fail(struct redis_sub *sub, const char *why)
 {
+	sub->was_refused = redis_address_is_refusal(why);
 	redis_address_put_error(
 	    &sub->cfg->redis, why, sub->error, sizeof(sub->error));
 	disconnect(sub);
@@ -154,8 +155,12 @@ append_word(struct redis_sub *sub, const char *command)
 static int
 write_take(struct redis_sub *sub, bool is_atomic)
 {
-	bool is_sent;
+	bool is_sent = false;
 
+	if (redis_conn_was_cut(sub->conn)) { /* and it is not known yet */
+		fail_broken(sub);
+		return -1;
+	}
 	if ((sub->is_subscribed && append_word(sub, "UNSUBSCRIBE") == -1) ||
 	    (is_atomic && append_word(sub, "MULTI") == -1) ||
 	    append(sub, &sub->words.eval) == -1 ||
@@ -164,11 +169,8 @@ write_take(struct redis_sub *sub, bool is_atomic)
 		fail(sub, "out of memory");
 		return -1;
 	}
-	if (redis_conn_send(sub->conn, &is_sent) == -1) {
-		fail_broken(sub);
-		return -1;
-	}
-	sub->is_unsent = !is_sent;
+	/* an error comes up in redis_sub_next, after what was said before */
+	sub->is_unsent = redis_conn_send(sub->conn, &is_sent) == 0 && !is_sent;
 	sub->is_subscribed = true;
 	sub->is_not_atomic = !is_atomic;
 	sub->answers_due += is_atomic ? 4 : 1;
@@ -181,7 +183,7 @@ redis_sub_ask(struct redis_sub *sub, const struct position *positions,
 {
 	redis_sub_drop_taken(sub);
 	drop_message(sub);
-	sub->was_cut = false;
+	sub->was_cut = sub->was_refused = false;
 	if (sub->conn == NULL)
 		sub->conn = redis_conn_begin(&sub->cfg->redis,
 		    &sub->answers_due, sub->error, sizeof(sub->error));
@@ -226,8 +228,8 @@ accept_refusal(struct redis_sub *sub)
 }
 
 /*
- * One answer to the commands of a take: perhaps those to AUTH and SELECT, OK of
- * MULTI, QUEUED twice, and EXEC's; or, without MULTI, the script's alone.
+ * One answer to the commands of a take: perhaps those to AUTH, SELECT and
+ * enter.lua, OK of MULTI, QUEUED twice, and EXEC's; or, without MULTI, the script's alone.
  * Takes r.
  */
 static enum sub_kind
@@ -338,6 +340,12 @@ bool
 redis_sub_was_cut(const struct redis_sub *sub)
 {
 	return sub->was_cut;
+}
+
+bool
+redis_sub_was_refused(const struct redis_sub *sub)
+{
+	return sub->was_refused;
 }
 
 const char *

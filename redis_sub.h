@@ -77,6 +77,9 @@ void redis_sub_give_up(struct redis_sub *sub);
 /* After SUB_CLOSED: did Redis end a connection that stood, without a word? */
 bool redis_sub_was_cut(const struct redis_sub *sub);
 
+/* Likewise: did Redis refuse the password? */
+bool redis_sub_was_refused(const struct redis_sub *sub);
+
 /* Why the last call failed, and where; lives as long as sub. */
 const char *redis_sub_error(const struct redis_sub *sub);
 

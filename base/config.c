@@ -5,13 +5,13 @@
  */
 #include "base/config.h"
 
-#include <errno.h>
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/buf.h"
 #include "base/parse.h"
+#include "base/password.h"
 
 enum option_type { TYPE_STRING, TYPE_NUMBER, TYPE_OCTAL, TYPE_FLAG };
 
@@ -272,6 +272,7 @@ prefix_check(struct config *cfg)
 			    "sse%u:", cfg->redis.db);
 		cfg->prefix = cfg->prefix_of_db;
 	}
+	cfg->redis.prefix = cfg->prefix;
 	if (cfg->prefix[0] == '\0' || strlen(cfg->prefix) > 64) {
 		snprintf(cfg->error, sizeof(cfg->error),
 		    "the prefix must have 1 to 64 bytes");
@@ -339,32 +340,18 @@ config_read(struct config *cfg, enum config_program program, int argc,
 int
 config_read_password(struct config *cfg)
 {
-	char line[4096];
-	FILE *f;
-	size_t len;
+	const char *path = cfg->redis_password_file;
+	char *password;
 
-	if (cfg->redis_password_file == NULL)
+	if (path == NULL)
 		return 0;
-	if ((f = fopen(cfg->redis_password_file, "re")) == NULL ||
-	    fgets(line, sizeof(line), f) == NULL) {
-		snprintf(cfg->error, sizeof(cfg->error),
-		    "cannot read a password from %.120s: %s",
-		    cfg->redis_password_file,
-		    f == NULL ? strerror(errno) : "the file is empty");
-		if (f != NULL)
-			fclose(f);
+	if (password_is_lasting(path))
+		cfg->redis.password_file = path;
+	if (password_read(path, &password, cfg->error, sizeof(cfg->error)) ==
+	    -1)
 		return -1;
-	}
-	fclose(f);
-	len = strcspn(line, "\r\n");
-	line[len] = '\0';
-	free(cfg->redis.password);
-	cfg->redis.password = strdup(line);
-	explicit_bzero(line, sizeof(line));
-	if (cfg->redis.password == NULL) {
-		snprintf(cfg->error, sizeof(cfg->error), "out of memory");
-		return -1;
-	}
+	password_free(cfg->redis.password);
+	cfg->redis.password = password;
 	return 0;
 }
 

@@ -69,8 +69,9 @@ int config_read(struct config *cfg, enum config_program program, int argc,
 
 /*
  * Read what --redis-password-file names into cfg->redis.password: its first
- * line.  Called after root is dropped, so that a restart by SIGHUP can read it
- * again.  Returns 0 (also if no file was named), or -1 with cfg->error.
+ * line.  Called after root is dropped: each connection reads it again
+ * (redis.password_file), for the password may change.  Returns 0 (also if no
+ * file was named), or -1 with cfg->error.
  */
 int config_read_password(struct config *cfg);
 

@@ -157,6 +157,16 @@ log_debug(const char *fmt, ...)
 	va_end(ap);
 }
 
+/* Keeps text. */
+static bool
+is_new(struct trouble *t, const char *text)
+{
+	if (strcmp(text, t->told) == 0)
+		return false;
+	(void)snprintf(t->told, sizeof(t->told), "%s", text);
+	return true;
+}
+
 void
 trouble_tell(struct trouble *t, const char *fmt, ...)
 {
@@ -166,9 +176,23 @@ trouble_tell(struct trouble *t, const char *fmt, ...)
 	va_start(ap, fmt);
 	(void)vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	if (strcmp(text, t->told) == 0)
+	if (!is_new(t, text))
 		return;
-	memcpy(t->told, text, sizeof(text));
+	va_start(ap, fmt);
+	log_line(LOG_ERR, "error", fmt, ap);
+	va_end(ap);
+}
+
+void
+trouble_tell_cause(struct trouble *t, const char *cause, const char *fmt, ...)
+{
+	char text[sizeof(t->told)];
+	va_list ap;
+
+	/* a byte in front: an empty cause is one, too */
+	(void)snprintf(text, sizeof(text), ":%s", cause);
+	if (!is_new(t, text))
+		return;
 	va_start(ap, fmt);
 	log_line(LOG_ERR, "error", fmt, ap);
 	va_end(ap);

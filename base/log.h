@@ -44,6 +44,11 @@ struct trouble {
 void trouble_tell(struct trouble *t, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* As trouble_tell, but it is told again only when cause is another: the text
+ * may name one of several that it concerns. */
+void trouble_tell_cause(struct trouble *t, const char *cause, const char *fmt,
+    ...) __attribute__((format(printf, 3, 4)));
+
 /* It is right, as nearly always: an info line if it was wrong. */
 void trouble_over(struct trouble *t, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));

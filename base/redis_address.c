@@ -147,14 +147,34 @@ redis_address_free(struct redis_address *ra)
 	memset(ra, 0, sizeof(*ra));
 }
 
+bool
+redis_address_is_refusal(const char *why)
+{
+	/* the last three: Redis before 6, and one that wants no password */
+	static const char *const words[] = { "WRONGPASS", "NOAUTH",
+		"ERR invalid password", "ERR AUTH", "ERR Client sent AUTH" };
+	size_t i;
+
+	for (i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (strncmp(why, words[i], strlen(words[i])) == 0)
+			return true;
+	return false;
+}
+
 void
 redis_address_put_error(const struct redis_address *ra, const char *why,
     char *error, size_t error_size)
 {
-	if (ra->unix_path != NULL)
-		snprintf(
-		    error, error_size, "Redis at %s: %s", ra->unix_path, why);
-	else
-		snprintf(error, error_size, "Redis at %s port %u: %s", ra->host,
-		    ra->port, why);
+	const char *file = ra->password_file;
+	const bool is_read_again =
+	    file != NULL && redis_address_is_refusal(why);
+	char port[16] = "";
+
+	if (ra->unix_path == NULL)
+		snprintf(port, sizeof(port), " port %u", ra->port);
+	snprintf(error, error_size, "Redis at %s%s: %s%s%s%s",
+	    ra->unix_path != NULL ? ra->unix_path : ra->host, port, why,
+	    is_read_again ? " (the password is read again from " : "",
+	    is_read_again ? file : "",
+	    is_read_again ? " before each try)" : "");
 }

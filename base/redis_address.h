@@ -3,6 +3,7 @@
 #ifndef REDIS_ADDRESS_H
 #define REDIS_ADDRESS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -11,9 +12,12 @@ struct redis_address {
 	char *host; /* owned, as are all here */
 	uint16_t port;
 	char *unix_path;
-	char *user;	/* NULL: the default user */
-	char *password; /* NULL: no AUTH */
+	char *user;		   /* NULL: the default user */
+	char *password;		   /* NULL: no AUTH */
+	const char *password_file; /* borrowed; what stands there now wins over
+				    * password.  NULL: none */
 	unsigned db;
+	const char *prefix; /* borrowed: of the store's names */
 };
 
 /*
@@ -24,6 +28,9 @@ struct redis_address {
 int redis_address_parse(
     struct redis_address *ra, const char *url, char *error, size_t error_size);
 void redis_address_free(struct redis_address *ra);
+
+/* Is this error reply of Redis about the password? */
+bool redis_address_is_refusal(const char *why);
 
 /* A sentence that says where, without the password, and why. */
 void redis_address_put_error(const struct redis_address *ra, const char *why,

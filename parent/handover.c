@@ -15,7 +15,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/parse.h"
+#include "base/password.h"
 
 #define VARIABLE "FCGI_SSE_HANDOVER" /* "PID FD" */
 
@@ -48,6 +50,9 @@ handover_write(const struct parent_state *st)
 		goto fail;
 	fprintf(f, "listen %d\nlife %d\nlife %d\n", st->listen_fd, st->life[0],
 	    st->life[1]);
+	fprintf(f, "version %s\n", FCGI_SSE_VERSION);
+	if (st->password[0] != '\0')
+		fprintf(f, "password %s\n", st->password);
 	for (i = 0; i < st->children.n; i++)
 		fprintf(f, "%s %d\n", kind_names[st->children.list[i].kind],
 		    (int)st->children.list[i].pid);
@@ -99,6 +104,10 @@ read_line(struct parent_state *st, char *line)
 	if (is_line(line, "life", &value) &&
 	    parse_u64(value, strlen(value), INT32_MAX, &n) == 0)
 		st->life[st->life[0] == -1 ? 0 : 1] = (int)n;
+	if (is_line(line, "version", &value))
+		snprintf(st->version, sizeof(st->version), "%.23s", value);
+	if (is_line(line, "password", &value))
+		snprintf(st->password, sizeof(st->password), "%.7s", value);
 	for (i = 0; i < sizeof(kind_names) / sizeof(kind_names[0]); i++)
 		if (is_line(line, kind_names[i], &value) &&
 		    parse_u64(value, strlen(value), INT32_MAX, &n) == 0)
@@ -139,4 +148,47 @@ handover_read(struct parent_state *st)
 		fcntl(st->listen_fd, F_SETFD, FD_CLOEXEC);
 	set_flags_of_life(st, FD_CLOEXEC);
 	return st->listen_fd == -1 ? -1 : 0;
+}
+
+/* --- what changed ------------------------------------------------------- */
+
+void
+handover_note_password(struct parent_state *st, const struct config *cfg)
+{
+	const char *file = cfg->redis.password_file;
+	char *password, error[256];
+	bool is_same;
+
+	st->password[0] = '\0';
+	if (file == NULL ||
+	    password_read(file, &password, error, sizeof(error)) == -1)
+		return; /* the next image says why */
+	is_same = cfg->redis.password != NULL &&
+		  strcmp(password, cfg->redis.password) == 0;
+	snprintf(st->password, sizeof(st->password), "%s",
+	    is_same ? "same" : "changed");
+	password_free(password);
+}
+
+void
+handover_tell(const struct parent_state *st, const struct config *cfg)
+{
+	const bool has_log =
+	    strcmp(cfg->log, "stderr") != 0 && strcmp(cfg->log, "syslog") != 0;
+	char version[64] = "", password[200] = "", log[200] = "";
+
+	if (st->version[0] != '\0' &&
+	    strcmp(st->version, FCGI_SSE_VERSION) != 0)
+		snprintf(
+		    version, sizeof(version), " instead of %s", st->version);
+	if (st->password[0] != '\0')
+		snprintf(password, sizeof(password),
+		    "; the password in %.120s %s", cfg->redis_password_file,
+		    strcmp(st->password, "changed") == 0 ? "has changed"
+							 : "is the same");
+	if (has_log)
+		snprintf(log, sizeof(log), "; the log %.120s is open anew",
+		    cfg->log);
+	log_info("restarted by SIGHUP: version %s%s%s%s", FCGI_SSE_VERSION,
+	    version, password, log);
 }

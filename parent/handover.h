@@ -6,6 +6,7 @@
 #ifndef HANDOVER_H
 #define HANDOVER_H
 
+#include "base/config.h"
 #include "parent/children.h"
 #include "parent/kept.h"
 
@@ -14,11 +15,21 @@ struct parent_state {
 	int life[2]; /* a pipe that parent and recorder hold the end of */
 	struct children children;
 	struct kept recorder;
+	/* of the image before this one, "" if it does not say: */
+	char version[24];
+	char password[8]; /* "same" or "changed" since its start: the file */
 };
 
 /* Put st where the next image finds it.  Returns the memory file's descriptor,
  * or -1 with errno. */
 int handover_write(const struct parent_state *st);
+
+/* The next image is to know whether the password file is another than cfg says,
+ * which was read at the start. */
+void handover_note_password(struct parent_state *st, const struct config *cfg);
+
+/* After handover_read, one line in the log: what changed. */
+void handover_tell(const struct parent_state *st, const struct config *cfg);
 
 /* No image came: take that back. */
 void handover_undo(const struct parent_state *st, int fd);

@@ -269,6 +269,7 @@ restart(struct parent *p, const char *path, char *const argv[])
 
 	got_hangup = 0;
 	log_info("SIGHUP: restarting from %s", path);
+	handover_note_password(&p->st, p->cfg);
 	if ((fd = handover_write(&p->st)) != -1)
 		execv(path, argv);
 	log_error("cannot restart from %s: %s; going on as before", path,
@@ -365,6 +366,8 @@ listener_run(const struct config *cfg, int fd, char *const argv[],
 	ssize_t len = readlink("/proc/self/exe", path, sizeof(path) - 1);
 
 	path[len > 0 ? len : 0] = '\0';
+	if (inherited.listen_fd != -1)
+		handover_tell(&inherited, cfg);
 	p.st = inherited;
 	p.st.listen_fd = fd;
 	if (with_recorder && p.st.life[0] == -1 &&

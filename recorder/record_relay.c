@@ -5,6 +5,7 @@
  */
 #include "recorder/record_relay.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/parse.h"
@@ -81,7 +82,9 @@ drop_oldest(struct record_relay *r, const char *why)
 	const struct queued_message *m = r->queue->head;
 	const bool was_relayed = m->is_relayed;
 
-	trouble_tell(&r->refusing,
+	if (r->dropping.told[0] == '\0')
+		snprintf(r->dropped, sizeof(r->dropped), "%s", m->channel.name);
+	trouble_tell_cause(&r->dropping, why,
 	    "a message on '%s' could not be recorded: %s", m->channel.name,
 	    why);
 	record_queue_drop(r->queue);
@@ -101,6 +104,9 @@ end_with_record(struct record_relay *r, const struct answer *a)
 	    parse_u64(id.text, id.len, UINT64_MAX, &n) == 0)
 		record_relay_note_id(r, n);
 	trouble_over(&r->refusing, "Redis records again");
+	if (strcmp(r->queue->head->channel.name, r->dropped) == 0)
+		trouble_over(&r->dropping,
+		    "messages on '%s' are recorded again", r->dropped);
 	r->is_on = false;
 	record_queue_recorded(r->queue);
 }

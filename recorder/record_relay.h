@@ -23,15 +23,17 @@ struct record_relay {
 	const char *prefix; /* borrowed, as are the next two */
 	const struct lease *lease;
 	struct record_queue *queue;
-	uint64_t base;	     /* what is recorded has ids up to this */
-	bool is_on;	     /* Redis does not record */
-	bool is_announced;   /* to the streams: messages are passed on */
-	bool is_due;	     /* the answer about the one on its way */
-	bool owes_forget;    /* the streams are to be told to */
-	size_t nforgets_due; /* answers to that */
-	int64_t due_ms;	     /* nothing is passed on before, */
-	int64_t retry_ms;    /* and nothing recorded before */
-	struct trouble refusing;
+	uint64_t base;		 /* what is recorded has ids up to this */
+	bool is_on;		 /* Redis does not record */
+	bool is_announced;	 /* to the streams: messages are passed on */
+	bool is_due;		 /* the answer about the one on its way */
+	bool owes_forget;	 /* the streams are to be told to */
+	size_t nforgets_due;	 /* answers to that */
+	int64_t due_ms;		 /* nothing is passed on before, */
+	int64_t retry_ms;	 /* and nothing recorded before */
+	struct trouble refusing; /* it does not record just now; */
+	struct trouble dropping; /* messages that it never will, such as */
+	char dropped[CHANNEL_LEN_MAX + 1]; /* this channel's */
 };
 
 void record_relay_init(struct record_relay *r, const char *prefix,

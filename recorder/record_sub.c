@@ -20,6 +20,16 @@
 #define PRESENCE_SIZE (80 + LEASE_TOKEN_SIZE + 8) /* key:TOKEN:relay */
 #define READS_MAX 64 /* of 16 KiB, before the queue gets its turn */
 
+/*
+ * Redis counts the seconds for which it has more for a subscriber than the soft
+ * limit of client-output-buffer-limit; but it looks only when it adds to a
+ * buffer that holds 16 KiB already.  So after a large message the count goes on,
+ * and the next one, however late, would cut us (measured, Redis 7.0).  Where
+ * much came, the answer to the next PING is such an addition.
+ */
+#define MUCH_BYTES (64 * 1024)
+#define BALLAST_LEN (40 * 1024)
+
 struct record_sub {
 	const struct config *cfg;
 	struct lease *lease;
@@ -27,6 +37,7 @@ struct record_sub {
 	struct redis_conn *conn; /* NULL: not subscribed */
 	struct buf frame;
 	bool is_to_show_relay;
+	size_t heard_bytes; /* since the last PING */
 	const char *patterns[RECORD_PATTERNS_MAX];
 	size_t lens[RECORD_PATTERNS_MAX], npatterns;
 };
@@ -178,6 +189,17 @@ hear_confirmation(struct record_sub *s, const struct answer *message)
 		s->lease->shows_relay = s->is_to_show_relay;
 }
 
+/* Of a pmessage: its payload stands at 3. */
+static size_t
+payload_len(const struct answer *message)
+{
+	struct answer payload;
+
+	return redis_answer_item(message, 3, &payload) == ANSWER_TEXT
+		   ? payload.len
+		   : 0;
+}
+
 static void
 hear(struct record_sub *s, const struct answer *message)
 {
@@ -185,6 +207,7 @@ hear(struct record_sub *s, const struct answer *message)
 
 	if (redis_answer_item(message, 0, &kind) != ANSWER_TEXT)
 		return;
+	s->heard_bytes += payload_len(message);
 	if (strcmp(kind.text, "message") == 0 &&
 	    redis_answer_item(message, 1, &channel) == ANSWER_TEXT &&
 	    strcmp(channel.text, s->lease->key) == 0 &&
@@ -288,14 +311,28 @@ record_sub_fd(const struct record_sub *s)
 	return s->conn != NULL ? redis_conn_fd(s->conn) : -1;
 }
 
+/* What came before the connection ended counts.  0, or -1. */
+static int
+flush(struct record_sub *s)
+{
+	if (redis_conn_flush(s->conn) == 0)
+		return 0;
+	hear_all(s);
+	return -1;
+}
+
 int
 record_sub_ping(struct record_sub *s)
 {
-	static const char *const ping = "PING";
+	static char ballast[BALLAST_LEN];
+	const char *argv[] = { "PING", ballast };
+	const size_t lens[] = { 4, sizeof(ballast) };
 
-	if (redis_conn_append(s->conn, 1, &ping, NULL) == -1)
+	if (redis_conn_append(s->conn, s->heard_bytes >= MUCH_BYTES ? 2 : 1,
+		argv, lens) == -1)
 		return -1;
-	return redis_conn_flush(s->conn);
+	s->heard_bytes = 0;
+	return flush(s);
 }
 
 const char *
@@ -318,5 +355,5 @@ record_sub_show_relay(struct record_sub *s, bool is_relaying)
 	s->lease->shows_relay = false;
 	if (redis_conn_append(s->conn, 2, argv, NULL) == -1)
 		return -1;
-	return redis_conn_flush(s->conn);
+	return flush(s);
 }

@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "recorder/lease.h"
+#include "recorder/limits.h"
 #include "recorder/record_pub.h"
 #include "recorder/record_sub.h"
 #include "redis/redis_conn.h"
@@ -38,12 +39,14 @@ struct recorder {
 	struct record_pub *pub;
 	struct record_sub *sub;
 	sigset_t while_waiting;
-	struct backoff backoff; /* of the subscription */
-	struct trouble deaf;	/* there is none */
-	int64_t sub_due_ms;	/* when to try to have one again */
-	int64_t ping_due_ms;	/* of the next PING on it */
-	int64_t pinged_ms;	/* the first that nothing followed; 0: none */
-	int64_t answering_ms;	/* since then the other connection answers */
+	struct backoff backoff;	  /* of the subscription */
+	struct trouble deaf;	  /* there is none */
+	bool has_warned;	  /* of Redis' limits */
+	struct trouble limitless; /* Redis does not take the limits */
+	int64_t sub_due_ms;	  /* when to try to have one again */
+	int64_t ping_due_ms;	  /* of the next PING on it */
+	int64_t pinged_ms;	  /* the first that nothing followed; 0: none */
+	int64_t answering_ms;	  /* since then the other connection answers */
 	int ready_fd;
 };
 
@@ -100,45 +103,6 @@ warn_of_others(const struct recorder *r, struct redis_conn *conn)
 		}
 }
 
-/* One word more of HSET limits, if it was given. */
-static void
-add_limit(const char **argv, int *argc, const char *name, uint64_t value,
-    char text[24])
-{
-	if (value == 0)
-		return;
-	snprintf(text, 24, "%llu", (unsigned long long)value);
-	argv[(*argc)++] = name;
-	argv[(*argc)++] = text;
-}
-
-/* --history-count, -age and -bytes go to Redis, where publish.lua reads them.
- * Returns 0, also when Redis refuses, which is logged; or -1 with
- * redis_conn_error(conn). */
-static int
-write_limits(const struct recorder *r, struct redis_conn *conn)
-{
-	char key[80], text[3][24];
-	const char *argv[8] = { "HSET", key };
-	struct answer a;
-	int argc = 2;
-
-	snprintf(key, sizeof(key), "%slimits", r->cfg->prefix);
-	add_limit(argv, &argc, "count", r->cfg->history_count, text[0]);
-	add_limit(argv, &argc, "age", r->cfg->history_age_s, text[1]);
-	add_limit(argv, &argc, "bytes", r->cfg->history_bytes, text[2]);
-	if (argc == 2)
-		return 0;
-	if (redis_conn_append(conn, argc, argv, NULL) == -1 ||
-	    redis_conn_flush(conn) == -1 ||
-	    redis_conn_wait(conn, &a) == ANSWER_BROKEN)
-		return -1;
-	if (a.kind == ANSWER_ERROR)
-		log_error("the history's limits could not be written to %s: %s",
-		    key, a.text);
-	return 0;
-}
-
 /* Subscribe, with a token of its own.  0, or -1. */
 static int
 subscribe(struct recorder *r, bool is_first, char *error, size_t error_size)
@@ -151,7 +115,8 @@ subscribe(struct recorder *r, bool is_first, char *error, size_t error_size)
 		return -1;
 	if (is_first)
 		warn_of_others(r, conn);
-	if (write_limits(r, conn) == -1) {
+	r->has_warned = r->has_warned || !limits_fit(r->cfg, conn);
+	if (limits_write(r->cfg, conn, &r->limitless) == -1) {
 		snprintf(error, error_size, "%s", redis_conn_error(conn));
 		redis_conn_close(conn);
 		return -1;

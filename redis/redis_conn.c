@@ -10,9 +10,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/time.h>
 
 #include <hiredis/hiredis.h>
+
+#include "base/password.h"
+#include "lua_enter.h"
+
+#define LAST_READS_MAX 64 /* of what was said before the end */
 
 struct redis_conn {
 	redisContext *context;
@@ -40,28 +46,68 @@ connect_to(const struct redis_address *ra, bool may_wait)
 			: redisConnectNonBlock(ra->host, ra->port);
 }
 
-/* AUTH and SELECT, as far as they are needed, into the buffer.  Returns how
- * many answers they will have, or -1 without memory. */
+static int
+append_auth(struct redis_conn *c, const char *user, const char *password)
+{
+	const char *auth[3] = { "AUTH" };
+	int argc = 1;
+
+	if (user != NULL)
+		auth[argc++] = user;
+	auth[argc++] = password;
+	return redis_conn_append(c, argc, auth, NULL);
+}
+
+static int
+append_select(struct redis_conn *c, unsigned db)
+{
+	char number[16];
+	const char *select[2] = { "SELECT", number };
+
+	snprintf(number, sizeof(number), "%u", db);
+	return redis_conn_append(c, 2, select, NULL);
+}
+
+/* May this program use the store? */
+static int
+append_enter(struct redis_conn *c, const struct redis_address *ra)
+{
+	char lease[80], limits[80], db[16];
+	const char *argv[] = { "EVAL", lua_enter.text, "2", lease, limits,
+		ra->prefix, db, STORE_FORMAT };
+
+	snprintf(lease, sizeof(lease), "%srecorder", ra->prefix);
+	snprintf(limits, sizeof(limits), "%slimits", ra->prefix);
+	snprintf(db, sizeof(db), "%u", ra->db);
+	return redis_conn_append(c, 8, argv, NULL);
+}
+
+/* What stands in front of all else: AUTH and SELECT, as far as they are needed,
+ * and enter.lua.  Returns how many answers they will have, or -1 without
+ * memory. */
 static int
 append_introduction(struct redis_conn *c, const struct redis_address *ra)
 {
-	const char *auth[3] = { "AUTH" }, *select[2] = { "SELECT" };
-	int argc = 1, n = 0;
-	char db[16];
+	char *current = NULL, error[256];
+	const char *password = ra->password;
+	int n = 1, failed = 0;
 
-	if (ra->password != NULL) {
-		if (ra->user != NULL)
-			auth[argc++] = ra->user;
-		auth[argc++] = ra->password;
-		if (redis_conn_append(c, argc, auth, NULL) == -1)
-			return -1;
+	/* whoever is refused comes back here: the file is read again.  While
+	 * somebody writes it, it may be empty: then the old one is tried */
+	if (ra->password_file != NULL &&
+	    password_read(ra->password_file, &current, error, sizeof(error)) ==
+		0)
+		password = current;
+	if (password != NULL) {
+		failed = append_auth(c, ra->user, password);
 		n++;
 	}
-	if (ra->db == 0)
-		return n;
-	snprintf(db, sizeof(db), "%u", ra->db);
-	select[1] = db;
-	return redis_conn_append(c, 2, select, NULL) == -1 ? -1 : n + 1;
+	password_free(current);
+	if (!failed && ra->db != 0) {
+		failed = append_select(c, ra->db);
+		n++;
+	}
+	return failed || append_enter(c, ra) == -1 ? -1 : n;
 }
 
 static struct redis_conn *
@@ -92,6 +138,21 @@ redis_conn_begin(const struct redis_address *ra, int *nanswers, char *error,
 	return new_connection(ra, false, nanswers, error, error_size);
 }
 
+/* Is it no script at all that Redis runs just now, or for this user?  Then it is
+ * not enter.lua that says no, and the next command is told the same. */
+static bool
+is_of_scripts(const char *error)
+{
+	static const char *const codes[] = { "BUSY ", "LOADING ", "MASTERDOWN ",
+		"OOM ", "NOPERM ", "NOREPLICAS ", "READONLY ", "MISCONF " };
+	size_t i;
+
+	for (i = 0; i < sizeof(codes) / sizeof(codes[0]); i++)
+		if (strncmp(error, codes[i], strlen(codes[i])) == 0)
+			return true;
+	return false;
+}
+
 struct redis_conn *
 redis_conn_open(const struct redis_address *ra, char *error, size_t error_size)
 {
@@ -105,7 +166,9 @@ redis_conn_open(const struct redis_address *ra, char *error, size_t error_size)
 	redis_conn_flush(c); /* its error comes up in the wait */
 	for (; n > 0; n--) {
 		redis_conn_wait(c, &a);
-		if (a.kind == ANSWER_BROKEN || a.kind == ANSWER_ERROR)
+		if (a.kind == ANSWER_BROKEN ||
+		    (a.kind == ANSWER_ERROR &&
+			!(n == 1 && is_of_scripts(a.text))))
 			goto fail;
 	}
 	return c;
@@ -210,14 +273,34 @@ out:
 	return failed;
 }
 
+/* Nothing can be written any more.  What the other side said before it closed
+ * tells why ("max number of clients reached"): it can still be read, but not
+ * by redisBufferRead, after an error. */
+static void
+hear_last_words(struct redis_conn *c)
+{
+	char chunk[16384];
+	ssize_t n;
+	int i;
+
+	for (i = 0; i < LAST_READS_MAX; i++) {
+		n = recv(c->context->fd, chunk, sizeof(chunk), MSG_DONTWAIT);
+		if (n <= 0)
+			return;
+		redisReaderFeed(c->context->reader, chunk, (size_t)n);
+	}
+}
+
 int
 redis_conn_send(struct redis_conn *c, bool *is_done)
 {
 	int done = 0;
 
 	c->known = NULL;
-	if (redisBufferWrite(c->context, &done) != REDIS_OK)
+	if (redisBufferWrite(c->context, &done) != REDIS_OK) {
+		hear_last_words(c);
 		return -1;
+	}
 	*is_done = done != 0;
 	return 0;
 }

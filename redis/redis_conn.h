@@ -12,6 +12,10 @@
 
 #include "base/redis_address.h"
 
+/* What this version writes into a store, and the newest that it can read; the
+ * recorder puts it into "sse:limits". */
+#define STORE_FORMAT "1"
+
 #define REDIS_CONNECT_TIMEOUT_MS 2000
 #define REDIS_COMMAND_TIMEOUT_MS 5000
 
@@ -19,8 +23,9 @@ struct redis_conn;
 struct redisContext;
 
 /*
- * Connect, authenticate, select the database.  Returns a connection, or NULL
- * with a sentence in error that names the address, never the password.
+ * Connect, authenticate, select the database, and ask whether the store may be
+ * used (enter.lua).  Returns a connection, or NULL with a sentence in error
+ * that names the address, never the password.
  */
 struct redis_conn *redis_conn_open(
     const struct redis_address *ra, char *error, size_t error_size);
@@ -29,7 +34,8 @@ void redis_conn_close(struct redis_conn *c);
 /*
  * Begin to connect, and wait for nothing, here or in any call on this
  * connection (but for the name of a host, which is resolved here).  What
- * authenticates and selects the database is in the buffer, in front of what is
+ * authenticates, selects the database and asks whether the store may be used is
+ * in the buffer, in front of what is
  * appended next; *nanswers says how many answers belong to that.  Returns as
  * redis_conn_open.
  */
@@ -92,11 +98,13 @@ int redis_conn_append_script(struct redis_conn *c,
     const struct redis_script *script, int argc, const char *const *argv,
     const size_t *lens);
 
-/* Write the buffer, waiting up to the command's time limit.  0, or -1. */
+/* Write the buffer, waiting up to the command's time limit.  0, or -1: then
+ * redis_conn_try has what was said before. */
 int redis_conn_flush(struct redis_conn *c);
 
 /* Write what goes without waiting, on a connection that was begun so.  *is_done:
- * the buffer is empty; if not, again when poll() says POLLOUT.  0, or -1. */
+ * the buffer is empty; if not, again when poll() says POLLOUT.  Returns as
+ * redis_conn_flush. */
 int redis_conn_send(struct redis_conn *c, bool *is_done);
 
 /* Read once; to be called when poll() says that there is something (else it

@@ -403,6 +403,44 @@ def test_sighup_to_a_replaced_binary(redis, start_fcgi_sse, folder, loop):
     check_serves(redis, loop, fcgi_sse)
 
 
+def test_sighup_says_what_changed(start_redis, start_fcgi_sse, folder):
+    """After SIGHUP one line says what is new: the program, the password, the log."""
+    redis = start_redis(extra=["--requirepass", "first"])
+    redis.password = "first"
+    password = folder.write("password", "first\n")
+    path, sock, log = folder / "fcgi-sse", folder / "up.sock", folder / "fcgi-sse.log"
+    shutil.copy2(FCGI_SSE_BIN, path)
+    fcgi_sse = start_fcgi_sse(redis, argv=[
+        path, "--socket=" + sock, "--socket-mode=0666", "--redis=" + redis.url, "--log=" + log,
+        "--redis-password-file=" + password], socket_path=sock)
+
+    def said():
+        if not os.path.exists(log):
+            return []
+        with open(log) as f:
+            return re.findall(r"info: restarted by SIGHUP: (.*)\n", f.read())
+
+    def restart(want):
+        os.rename(log, log + ".old")  # as logrotate does
+        fcgi_sse.signal(signal.SIGHUP)
+        assert wait_until(said, what="the new image") == [want]
+
+    version = subprocess.check_output([path, "--version"]).split()[1].decode()
+    restart("version %s; the password in %s is the same; the log %s is open anew" % (version, password, log))
+    other = "9.8.7.6.5"[:len(version)]
+    with open(path, "rb") as f:
+        program = f.read()
+    with open(path + ".new", "wb") as f:
+        f.write(program.replace(version.encode() + b"\0", other.encode() + b"\0"))
+    os.chmod(path + ".new", 0o755)
+    os.rename(path + ".new", path)
+    folder.write("password", "second\n")
+    restart("version %s instead of %s; the password in %s has changed; the log %s is open anew" % (
+        other, version, password, log))
+    folder.write("password", "first\n")
+    restart("version %s; the password in %s has changed; the log %s is open anew" % (other, password, log))
+
+
 def test_killed_parent_leaves_the_streams(redis, start_fcgi_sse, loop):
     """A killed parent takes no stream with it."""
     fcgi_sse = start_fcgi_sse(redis)

@@ -48,26 +48,64 @@ def standing_still(redis):
         redis.program.signal(signal.SIGCONT)
 
 
+@pytest.fixture
+def standing_still_then(redis, peer):
+    """The URL of a Redis that lets in whoever comes, and stands still before it gets the command."""
+    def serve(connection):
+        with socket.socket(socket.AF_UNIX) as server:
+            server.connect(redis.path)
+            server.sendall(connection.recv(100000))
+            connection.sendall(server.recv(100000))
+            command = connection.recv(100000)
+            redis.program.signal(signal.SIGSTOP)
+            server.sendall(command)
+            connection.recv(1)  # until it gives up
+
+    yield {"FCGI_SSE_REDIS": peer(serve)}
+    redis.program.signal(signal.SIGCONT)
+
+
+def let_in(connection):
+    connection.recv(100000)
+    connection.sendall(b"+OK\r\n")
+
+
 # ---- one event: three outcomes
 
-def test_redis_stands_still(redis):
+def test_redis_stands_still(redis, standing_still_then):
     """No answer: nobody knows, and it says so; the event is published when Redis goes on."""
-    with standing_still(redis):
-        done = sse_publish(redis, "all", "x", check=False)
+    done = sse_publish(None, "all", "x", check=False, env=standing_still_then)
+    redis.program.signal(signal.SIGCONT)
     assert done.returncode == UNKNOWN and b"nobody knows whether it was published" in done.stderr, done
     wait_until(lambda: len(history(redis, "all")) == 1)
 
 
+def test_redis_stood_still_before(redis):
+    """No answer to the first word: the command was never sent, so it is not published, nor later."""
+    with standing_still(redis):
+        done = sse_publish(redis, "all", "x", check=False)
+    assert done.returncode == NOT_PUBLISHED and b"not published: " in done.stderr, done
+    publish_ids(redis, "all", "y")
+    assert len(history(redis, "all")) == 1
+
+
 def test_cut_after_the_command(peer):
     """The connection is cut behind the command: nobody knows."""
-    done = sse_publish(None, "all", "x", check=False, env={"FCGI_SSE_REDIS": peer(lambda c: c.recv(100000))})
+    def serve(connection):
+        let_in(connection)
+        connection.recv(100000)
+
+    done = sse_publish(None, "all", "x", check=False, env={"FCGI_SSE_REDIS": peer(serve)})
     assert done.returncode == UNKNOWN and b"nobody knows whether it was published" in done.stderr, done
 
 
 def test_cut_within_the_command(peer):
     """The connection is cut before all of the command has left: not published."""
-    done = sse_publish(None, "all", stdin=b"x" * 1000000, check=False,
-                       env={"FCGI_SSE_REDIS": peer(lambda c: c.recv(1))})
+    def serve(connection):
+        let_in(connection)
+        connection.recv(1)
+
+    done = sse_publish(None, "all", stdin=b"x" * 1000000, check=False, env={"FCGI_SSE_REDIS": peer(serve)})
     assert done.returncode == NOT_PUBLISHED and b"not published: " in done.stderr, done
 
 
@@ -94,11 +132,11 @@ def test_key(redis):
     assert publish_ids(redis, "--key=order 1/\u00e9", "a,b", "x")[0] > other[1]
 
 
-def test_key_after_an_unknown_outcome(redis):
+def test_key_after_an_unknown_outcome(redis, standing_still_then):
     """The same command again, after nobody knew: published once."""
-    with standing_still(redis):
-        done = sse_publish(redis, "--key=k", "all", "x", check=False)
-        assert done.returncode == UNKNOWN and b"the same command again is safe" in done.stderr, done
+    done = sse_publish(None, "--key=k", "all", "x", check=False, env=standing_still_then)
+    assert done.returncode == UNKNOWN and b"the same command again is safe" in done.stderr, done
+    redis.program.signal(signal.SIGCONT)
     ids = publish_ids(redis, "--key=k", "all", "x")
     assert [r[0] for r in history(redis, "all")] == ids and len(ids) == 1
 
@@ -315,6 +353,7 @@ def test_gives_up_with_nothing_sent(keep_all, lines):
     """--wait: nothing was on its way, so it is known that the line was not published."""
     redis = keep_all()
     program = lines(redis, "--wait=1")
+    wait_until(lambda: any(c["cmd"] == "eval" for c in redis.clients("normal")), what="it to be let in")
     redis.stop()
     write(program, b"0\n")
     assert program.wait() == NOT_PUBLISHED

@@ -94,9 +94,9 @@ def test_python(users, folder):
 
 def test_all_channels_of_another_database(folder, start_redis, start_fcgi_sse, loop):
     """What README says is different for --record=* and in database 1 is all that is different."""
-    assert "For `--record=*` it is `&*`, and `+scan`. In database 1 all need `+select`, and `sse1:`" in README
-    lines = LINES.replace("sse:", "sse1:").replace("&all &news.*", "&*").replace("\n", " +select\n")
-    users = Site(folder, start_redis, lines.replace(" +select\n", " +select +scan\n", 1))
+    assert "For `--record=*` it is `&*`, and `+scan`. In database 1 it is `sse1:` in place" in README
+    lines = LINES.replace("sse:", "sse1:").replace("&all &news.*", "&*")
+    users = Site(folder, start_redis, lines.replace("\n", " +scan\n", 1))
     fcgi_sse = start_fcgi_sse(users.redis, "--redis=" + users.url("fcgi-sse", 1), recorder=False)
     streaming = start_fcgi_sse(users.redis, "--redis=" + users.url("streams", 1), "--record=none")
     database = redis_py.Redis(port=users.port, db=1)

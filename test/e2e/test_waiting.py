@@ -171,7 +171,7 @@ def test_session_location_does_not_wait_either(start_redis, start_fcgi_sse, loop
 
 
 def test_one_write_opens_a_stream(start_fcgi_sse, loop):
-    """AUTH, SELECT and the take leave in one write, before Redis has said anything: one round trip."""
+    """AUTH, SELECT, the question whether the store may be used, and the take leave in one write, before Redis has said anything: one round trip."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         fcgi_sse = start_fcgi_sse(None, "--redis=redis://user:secret@127.0.0.1:%d/3" % port,
@@ -182,7 +182,8 @@ def test_one_write_opens_a_stream(start_fcgi_sse, loop):
         received = b""
         while b"EXEC" not in received:
             received += conn.recv(65536)
-        order = [received.index(word) for word in (b"AUTH", b"SELECT", b"MULTI", b"EVAL", b"SUBSCRIBE", b"EXEC")]
+        order = [received.index(word) for word in (
+            b"AUTH", b"SELECT", b"sse3:limits", b"MULTI", b"heapify", b"SUBSCRIBE", b"EXEC")]
         assert order == sorted(order)
         silent.close()
         conn.close()

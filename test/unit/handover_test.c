@@ -51,6 +51,39 @@ check_flags(const struct parent_state *st, int want)
 }
 
 static void
+next_image_knows_what_was(void **state)
+{
+	/* the version before it, and whether the password file is another than
+	 * at that one's start; nothing where no file can be read */
+	static const struct {
+		const char *path, *at_start, *want;
+	} table[] = {
+		{ "/proc/self/comm", "handover_test", "same" },
+		{ "/proc/self/comm", "handover", "changed" },
+		{ "/proc/self/comm", NULL, "changed" },
+		{ "/nonexistent/password", "x", "" },
+		{ NULL, "x", "" },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ROWS(table); i++) {
+		struct parent_state old = working(), new = fresh();
+		struct config cfg = { .redis.password_file = table[i].path };
+
+		if (table[i].at_start != NULL)
+			cfg.redis.password = strdup(table[i].at_start);
+		handover_note_password(&old, &cfg);
+		assert_true(handover_write(&old) != -1);
+		assert_int_equal(handover_read(&new), 0);
+		assert_string_equal(new.version, FCGI_SSE_VERSION);
+		assert_string_equal(new.password, table[i].want);
+		free(cfg.redis.password);
+		stop(&old);
+	}
+}
+
+static void
 next_image_finds_all(void **state)
 {
 	/* the socket and both ends of the pipe, which stay open over the exec
@@ -178,6 +211,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(next_image_finds_all),
+		cmocka_unit_test(next_image_knows_what_was),
 		cmocka_unit_test(parent_without_a_pipe_hands_over_the_rest),
 		cmocka_unit_test(failed_exec_leaves_no_trace),
 		cmocka_unit_test(lines_of_other_versions_are_skipped),

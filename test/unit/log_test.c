@@ -247,6 +247,45 @@ trouble_is_told_once(void **state)
 }
 
 static void
+cause_is_told_once(void **state)
+{
+	/* a line when it begins, and when its cause is another, whatever the
+	 * text names; no cause is one, too */
+	static const struct {
+		const char *cause, *name;
+		bool is_told;
+	} table[] = {
+		{ "one", "a", true },
+		{ "one", "b", false },
+		{ "two", "b", true },
+		{ "two", "a", false },
+		{ "", "a", true },
+		{ "", "b", false },
+		{ "one", "a", true },
+	};
+	struct trouble t = { "" };
+	char want[20];
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ROWS(table); i++) {
+		trouble_tell_cause(&t, table[i].cause, "%s: %s", table[i].name,
+		    table[i].cause);
+		snprintf(want, sizeof(want), "%s: %s", table[i].name,
+		    table[i].cause);
+		if ((hear() != 0) != table[i].is_told)
+			fail_msg("row %zu: <%s>", i, line);
+		if (table[i].is_told)
+			assert_string_equal(line, wanted(": error", want));
+	}
+	trouble_over(&t, "right");
+	hear();
+	assert_string_equal(line, wanted(": info", "right"));
+	trouble_over(&t, "right");
+	assert_int_equal(hear(), 0);
+}
+
+static void
 long_trouble_is_told_whole(void **state)
 {
 	/* of a long text the line has all, and once, too */
@@ -346,6 +385,7 @@ main(void)
 		TEST(long_lines_are_cut),
 		TEST(logging_keeps_errno),
 		TEST(trouble_is_told_once),
+		TEST(cause_is_told_once),
 		TEST(long_trouble_is_told_whole),
 		TEST(file_is_appended_to),
 	};

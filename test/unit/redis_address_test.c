@@ -115,12 +115,66 @@ bad_address_is_refused(void **state)
 	}
 }
 
+static void
+error_says_where(void **state)
+{
+	/* a path, or a host and its port; the password's file where that was
+	 * refused, by whatever version of Redis */
+	static const char again[] =
+	    " (the password is read again from /p before each try)";
+	static const struct {
+		const char *why;
+		bool is_refusal;
+	} table[] = {
+		{ "WRONGPASS invalid username-password pair or user is "
+		  "disabled.",
+		    true },
+		{ "NOAUTH Authentication required.", true },
+		{ "ERR invalid password", true },
+		{ "ERR AUTH <password> called without any password configured",
+		    true },
+		{ "ERR Client sent AUTH, but no password is set", true },
+		{ "ERR max number of clients reached", false },
+		{ "NOPERM this user has no permissions", false },
+		{ "Connection refused", false },
+		{ "", false },
+	};
+	struct redis_address ra;
+	char error[200], want[200];
+	size_t i;
+
+	(void)state;
+	assert_int_equal(
+	    redis_address_parse(&ra, "unix:///s", error, sizeof(error)), 0);
+	for (i = 0; i < ROWS(table); i++) {
+		ra.password_file = NULL;
+		snprintf(want, sizeof(want), "Redis at /s: %s", table[i].why);
+		redis_address_put_error(
+		    &ra, table[i].why, error, sizeof(error));
+		assert_string_equal(error, want);
+		ra.password_file = "/p";
+		if (table[i].is_refusal)
+			snprintf(want + strlen(want),
+			    sizeof(want) - strlen(want), "%s", again);
+		redis_address_put_error(
+		    &ra, table[i].why, error, sizeof(error));
+		assert_string_equal(error, want);
+	}
+	redis_address_free(&ra);
+	assert_int_equal(
+	    redis_address_parse(&ra, "redis://h:7", error, sizeof(error)), 0);
+	redis_address_put_error(&ra, "why", error, sizeof(error));
+	assert_string_equal(error, "Redis at h port 7: why");
+	redis_address_free(&ra);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(address_is_taken_apart),
 		cmocka_unit_test(bad_address_is_refused),
+		cmocka_unit_test(error_says_where),
 	};
 
 	return cmocka_run_group_tests_name("redis_address", tests, NULL, NULL);
