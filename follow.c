@@ -158,6 +158,7 @@ check_within(struct follower *f, int64_t min_ms, int64_t max_ms)
 void
 follow_doubt(struct follower *f)
 {
+	f->has_doubt = f->state != FOLLOW_LIVE;
 	/* not at once: Redis is to hear of it first, and there may be many */
 	check_within(f, 50, 150);
 }
@@ -180,6 +181,8 @@ go_live(struct follower *f)
 	    f->checks_not_atomic
 		? 0
 		: clock_random(interval_ms * 3 / 4, interval_ms * 5 / 4));
+	if (f->has_doubt)
+		follow_doubt(f);
 }
 
 static bool
@@ -308,9 +311,11 @@ hear(struct follower *f, enum sub_kind kind, const struct sub_message *m)
 			   ? CLIENT_OK
 			   : hear_relay(f, m);
 	case SUB_NOTICE:
-		plain_hear_notice(
-		    &f->delivery.plain, m->payload, m->payload_len);
-		take_again(f);
+		if (plain_hear_notice(
+			&f->delivery.plain, m->payload, m->payload_len))
+			take_again(f);
+		else /* anybody may say anything: not each time at once */
+			check_within(f, 0, 50);
 		return CLIENT_OK;
 	case SUB_SESSION:
 		f->is_muted = true;

@@ -57,6 +57,8 @@ struct follower {
 				 * atomic */
 	bool is_summoned; /* to a take, soon, for a record that is too large to
 			   * be published: no other overtakes it */
+	bool has_doubt; /* the recorder of this host may be dead: a check is due
+			 * after this take */
 	int coverage_tries;
 	bool has_heard_relay;	/* since the last check was due */
 	int64_t redis_ahead_us; /* of clock_now_ms: the time there */

@@ -105,23 +105,25 @@ hold(struct plain *p, const struct notice *n)
 		p->has_relays = false; /* a take is to show whose they are */
 }
 
-void
+bool
 plain_hear_notice(struct plain *p, const char *notice, size_t len)
 {
 	struct notice n;
 
 	switch (notice_parse(&n, notice, len)) {
-	case NOTICE_FORGET:
-		forget_relays(p);
-		break;
 	case NOTICE_UP:
 		if (n.token_len < PLAIN_TOKEN_SIZE)
 			hold(p, &n);
-		break;
+		return true;
 	case NOTICE_DOWN:
+		return true;
+	case NOTICE_FORGET:
+		forget_relays(p);
+		break;
 	case NOTICE_OTHER:
 		break;
 	}
+	return false;
 }
 
 bool

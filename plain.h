@@ -73,8 +73,9 @@ int plain_put_frame(struct buf *out, const char *payload, size_t len);
 
 /* One was heard ("0 0 r\nup ATTEMPT TOKEN", or another one, or a forged one):
  * after "up" messages are held until a take shows who records; after that of
- * another recorder what a recorder passes on is held, too. */
-void plain_hear_notice(struct plain *p, const char *notice, size_t len);
+ * another recorder what a recorder passes on is held, too.  Returns whether it is one
+ * for which a take is needed at once. */
+bool plain_hear_notice(struct plain *p, const char *notice, size_t len);
 
 /* Is this message to be held?  Then it is kept (up to a megabyte of them). */
 bool plain_keep(struct plain *p, const char *payload, size_t len);

@@ -13,6 +13,7 @@
 
 /* Ids are exact in Lua and JavaScript up to here: 2^53. */
 #define ID_MAX (UINT64_C(1) << 53)
+#define PLACE_MAX (1 << 20) /* more than a recorder's queue can hold */
 #define SPREAD_MS_MAX 10000 /* as publish.lua has it */
 
 /* Read an id of digits, without leading zeros, and the byte after it.
@@ -96,7 +97,7 @@ relay_parse(struct relay *r, const char *p, size_t len)
 	struct record header;
 	size_t header_len = read_header(&header, p, len);
 
-	if (header_len == 0 || header.prev == 0 ||
+	if (header_len == 0 || header.prev == 0 || header.prev > PLACE_MAX ||
 	    header.origin != ORIGIN_RECORDED || len - header_len < 4 ||
 	    memcmp(p + header_len, "id: ", 4) == 0 ||
 	    memcmp(p + len - 2, "\n\n", 2) != 0)
