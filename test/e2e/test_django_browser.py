@@ -164,13 +164,13 @@ def test_the_example(redis, chromium, start_site):  # noqa: F811
     other = Page(chromium, one).is_open(ANYBODY)
     login_over_and_logout(redis, front, page, other)
     tug.post("meanwhile")
-    assert tug.messages(3)[0] == "tug: meanwhile"
+    wait_until(lambda: tug.messages(3)[0] == "tug: meanwhile")
     other.login("admin")
     tug.post("live")
-    assert other.messages(2)[:2] == ["tug: live", "tug: meanwhile"]
+    wait_until(lambda: other.messages(2)[:2] == ["tug: live", "tug: meanwhile"])
 
     redis.client.flushall()
     tug.is_over()
     other.is_over()
     tug.reload("tug").post("again")
-    assert tug.messages(4)[:2] == ["tug: again", "tug: live"]
+    wait_until(lambda: tug.messages(4)[:2] == ["tug: again", "tug: live"])
