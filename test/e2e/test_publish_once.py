@@ -177,6 +177,11 @@ def lines(run):
     return start
 
 
+def wait_let_in(redis):
+    """Until sse-publish has its first connection."""
+    wait_until(lambda: any(c["cmd"] == "eval" for c in redis.clients("normal")), what="it to be let in")
+
+
 def write(program, text):
     program.process.stdin.write(text)
     program.process.stdin.flush()
@@ -313,6 +318,7 @@ def test_reads_no_more_than_it_keeps(keep_all, lines):
     """While Redis is away little is read: whoever writes waits."""
     redis = keep_all()
     program = lines(redis)
+    wait_let_in(redis)
     redis.stop()
     write(program, b"0\n")
     os.set_blocking(program.process.stdin.fileno(), False)
@@ -353,7 +359,7 @@ def test_gives_up_with_nothing_sent(keep_all, lines):
     """--wait: nothing was on its way, so it is known that the line was not published."""
     redis = keep_all()
     program = lines(redis, "--wait=1")
-    wait_until(lambda: any(c["cmd"] == "eval" for c in redis.clients("normal")), what="it to be let in")
+    wait_let_in(redis)
     redis.stop()
     write(program, b"0\n")
     assert program.wait() == NOT_PUBLISHED
@@ -396,6 +402,7 @@ def test_signal_while_it_waits(keep_all, lines, number):
     """SIGTERM and SIGINT end it at once, also while it waits for Redis."""
     redis = keep_all()
     program = lines(redis)
+    wait_let_in(redis)
     redis.stop()
     write(program, b"0\n")
     wait_until(lambda: "waiting for Redis" in program.stderr())
@@ -409,6 +416,7 @@ def test_a_minute_at_the_end(keep_all, lines):
     """Standard input has ended: Redis is waited for a minute."""
     redis = keep_all()
     program = lines(redis)
+    wait_let_in(redis)
     redis.stop()
     write(program, b"0\n")
     program.process.stdin.close()
