@@ -25,7 +25,7 @@ def test_no_clients_any_more(redis, start_fcgi_sse, loop, stack):
     # whoever is there stays: cut all, and none comes again
     for type_ in ("normal", "pubsub"):
         redis.client.execute_command("CLIENT", "KILL", "TYPE", type_, "SKIPME", "yes")
-    fcgi_sse.expect_log(r"closed the connection|subscription|publishing")
+    fcgi_sse.expect_log(r"closed the connection|subscription|publishing", FULL)
     fcgi_sse.wait_log(r"recorder: error: Redis at .*: %s; plain messages are not recorded; still trying" % FULL)
     answer = loop.fetch(fcgi_sse, "all")
     assert 5000 <= answer.retry_ms <= 15000
