@@ -41,10 +41,10 @@ PYTHON ?= /usr/bin/python3
 PYTEST_ARGS ?=
 FUZZ_SECONDS ?= 20
 E2E ?= test/e2e
-# End-to-end tests at a time: one more than there are processors, for most of a
+# End-to-end tests at a time: more than there are processors, for most of a
 # test is waiting; each has a browser, so not too many.
 E2E_JOBS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); \
-	echo $$((n < 7 ? n + 1 : 8)))
+	echo $$((n < 3 ? 2 * n + 2 : 8)))
 DEMO_ARGS ?=
 
 # SAN=1 builds with sanitizers in a folder of its own, beside the other flavour;

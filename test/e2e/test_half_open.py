@@ -123,6 +123,7 @@ def check_gone(network, loop, fcgi_sse, servers, seconds):
     return time.monotonic() - began
 
 
+@pytest.mark.soak
 def test_few_retries(redis, start_fcgi_sse, loop, network, start_server):
     """With tcp_retries2 = 5 nginx and lighttpd end such streams after 13 to 26 s."""
     network.set_retries(5)

@@ -142,7 +142,7 @@ def test_refused_writes_are_recorded_after(redis, counted, loop):
 # ---- the recorder, or Redis, stands still
 
 @pytest.mark.seconds(90)
-@pytest.mark.parametrize("seconds", [3, 8])
+@pytest.mark.parametrize("seconds", [4, pytest.param(20, marks=pytest.mark.soak)])
 def test_recorder_stands_still(counted, loop, seconds):
     """SIGSTOP of the only recorder for longer than its lease: late, but once, in order, none lost."""
     count = counted()

@@ -118,7 +118,7 @@ def test_live(redis, fcgi_sse, loop, limit):
         check_all_but_oversized(stream, ids, SIZES, LIMITS[limit])
 
 
-@pytest.mark.parametrize("when", ["live", "resuming"])
+@pytest.mark.parametrize("when", [pytest.param("live", marks=pytest.mark.soak), "resuming"])
 def test_over_a_slow_line(redis, start_fcgi_sse, loop, folder, when):
     """Over a line to Redis that is slow the limit counts to the letter: what fits comes, the rest is told."""
     limit_output(redis, "512kb")

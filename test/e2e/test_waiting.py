@@ -194,6 +194,7 @@ def test_one_write_opens_a_stream(start_fcgi_sse, loop):
 def test_slow_redis_answers_byte_by_byte(start_redis, start_fcgi_sse, loop, folder):
     """A take whose answer comes slower than the time limit, but comes, is not given up."""
     redis = start_redis()
+    start_fcgi_sse(redis)  # records: so one take is enough
     ids = publish_ids(redis, "a", "first") + publish_ids(redis, "a", stdin=b"x" * 3000)
     path = folder / "slow.sock"
     with socket.socket(socket.AF_UNIX) as listening:
