@@ -95,7 +95,8 @@ def test_all_that_is_handled_is_json(redis, start_fcgi_sse, web, run, loop):
         assert all(e["isJson"] for e in client.said() if "event" in e), client.said()
         assert [e["event"] for e in client.events()] == ["stream-reset", "message", "message"]
         if library in ("eventsource-client", "fetch-event-source"):
-            assert len(client.heard("stream-retry")) == 3 and client.heard("stream-position")
+            # (a slow machine gives them time to ask once more)
+            assert len(client.heard("stream-retry")) >= 3 and client.heard("stream-position")
 
 
 def test_two_cursors(redis, start_fcgi_sse, web, run):
