@@ -2,6 +2,7 @@
 """The programs of a test: started in its own folder, waited for by what they
 do, ended by pid, and asked afterwards what they had to say on stderr."""
 import atexit
+import contextlib
 import os
 import re
 import shutil
@@ -451,7 +452,8 @@ class FcgiSse(Program):
 
     def kill_responders(self, number=signal.SIGKILL):
         for pid in self.responders():
-            os.kill(pid, number)
+            with contextlib.suppress(ProcessLookupError):  # it has just ended by itself
+                os.kill(pid, number)
 
 
 def redis_environment(redis):
