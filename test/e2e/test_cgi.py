@@ -189,7 +189,8 @@ def test_cgi_whose_reader_stands_still(redis, folder, make):
     wait_until(lambda: subscribers(redis) == 1)
     publish_ids(redis, "--lines", "all", stdin=b"%s\n" % (b"x" * 100000) * 100)
     wait_until(lambda: subscribers(redis) == 0, what="the stream to leave its channel")
-    assert program.poll() is None and sum(int(c["omem"]) for c in redis.clients()) == 0
+    wait_until(lambda: sum(int(c["omem"]) for c in redis.clients()) == 0, what="Redis to keep nothing for it")
+    assert program.poll() is None
     program.terminate()
     program.wait(5)
     os.close(read_end)
