@@ -10,9 +10,9 @@ VERSION := 0.1.0
 # NAME, with what that uses and nothing else.  (What a module may use stands in
 # test/modules.)
 PROGRAMS := fcgi-sse sse-publish
-top := client complain cookie delivery follow line_queue line_sender lines origin \
+top := block client complain cookie delivery follow line_queue line_sender lines origin \
 	outlet plain progress publish_lines redis_sub refusal reply request respond \
-	resume session session_grant session_key stream verdict
+	resume session session_grant session_key stream stream_sink verdict
 parent := children handover kept listener socket
 recorder := expected lease limits record_pub record_queue record_relay record_sub \
 	recorder

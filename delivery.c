@@ -15,7 +15,7 @@
 #include "resume.h"
 
 void
-delivery_init(struct delivery *d, const struct config *cfg, struct outlet *out,
+delivery_init(struct delivery *d, const struct config *cfg, struct sink *out,
     const struct cursor *cursor)
 {
 	memset(d, 0, sizeof(*d));
@@ -34,12 +34,13 @@ delivery_free(struct delivery *d)
 }
 
 int
-delivery_set(struct delivery *d, const struct channel_set *channels)
+delivery_set(
+    struct delivery *d, const struct channel_set *channels, uint64_t remembered)
 {
 	struct cursor from = d->cursor;
 
 	if (d->is_started)
-		from = (struct cursor){ CURSOR_ID, d->out->cursor };
+		from = (struct cursor){ CURSOR_ID, remembered };
 	delivery_free(d);
 	plain_init(&d->plain, channels->n, from.kind == CURSOR_NONE);
 	d->channels = channels;
@@ -53,6 +54,27 @@ delivery_set(struct delivery *d, const struct channel_set *channels)
 	if (from.kind == CURSOR_ID)
 		d->progress.seen_clock = from.number;
 	return 0;
+}
+
+int
+delivery_add(struct delivery *d, const uint64_t *ids)
+{
+	const size_t n = d->channels->n;
+	bool *bigger = reallocarray(d->is_affected, n + 1, sizeof(*bigger));
+
+	if (bigger == NULL)
+		return -1;
+	d->is_affected = bigger;
+	if (plain_add_channels(&d->plain, n) == -1)
+		return -1;
+	return progress_add(&d->progress, n, ids);
+}
+
+void
+delivery_keep(struct delivery *d, const bool *is_kept)
+{
+	plain_keep_channels(&d->plain, is_kept);
+	progress_keep(&d->progress, is_kept);
 }
 
 struct cursor
@@ -69,15 +91,13 @@ delivery_put_record(
 {
 	if (!progress_reach(&d->progress, channel, rec))
 		return CLIENT_OK;
-	if (!plain_was_passed(&d->plain, channel, rec))
-		return outlet_put_record(d->out, rec);
-	/* it was sent live, without its id */
-	return rec->id > d->out->cursor ? outlet_put_position(d->out, rec->id)
-					: CLIENT_OK;
+	if (plain_was_passed(&d->plain, channel, rec))
+		return d->out->ops->passed(d->out, channel, rec);
+	return d->out->ops->record(d->out, channel, rec);
 }
 
 static enum client_result
-put_message(struct delivery *d, const char *payload, size_t len)
+put_message(struct delivery *d, size_t channel, const char *payload, size_t len)
 {
 	enum client_result result = CLIENT_OK;
 	struct buf frame;
@@ -86,7 +106,8 @@ put_message(struct delivery *d, const char *payload, size_t len)
 		return CLIENT_OK;
 	buf_init(&frame, SSE_FRAME_LEN_MAX(d->cfg->event_bytes));
 	if (plain_put_frame(&frame, payload, len) == 0)
-		result = outlet_put(d->out, frame.bytes, frame.len);
+		result = d->out->ops->message(
+		    d->out, channel, frame.bytes, frame.len);
 	buf_free(&frame);
 	return result;
 }
@@ -97,9 +118,9 @@ delivery_put_plain(struct delivery *d, const struct sub_message *m)
 	/* some that were on their way when the recorder came */
 	if (!d->progress.positions[m->channel].hears_plain)
 		return CLIENT_OK;
-	if (plain_keep(&d->plain, m->payload, m->payload_len))
+	if (plain_keep(&d->plain, m->channel, m->payload, m->payload_len))
 		return CLIENT_OK;
-	return put_message(d, m->payload, m->payload_len);
+	return put_message(d, m->channel, m->payload, m->payload_len);
 }
 
 static enum client_result
@@ -110,7 +131,7 @@ put_relay(struct delivery *d, size_t channel, const struct relay *r)
 	/* who hears for himself has passed it on */
 	if (!is_new || d->progress.positions[channel].hears_plain)
 		return CLIENT_OK;
-	return outlet_put(d->out, r->frame, r->frame_len);
+	return d->out->ops->message(d->out, channel, r->frame, r->frame_len);
 }
 
 enum client_result
@@ -130,9 +151,9 @@ delivery_put_held(struct delivery *d)
 	struct relay relay;
 
 	if (!plain_are_recorded(&d->plain, d->taken.token))
-		while (result == CLIENT_OK &&
-		       plain_next_held(&d->plain, &at, &payload, &len))
-			result = put_message(d, payload, len);
+		while (result == CLIENT_OK && plain_next_held(&d->plain, &at,
+						  &channel, &payload, &len))
+			result = put_message(d, channel, payload, len);
 	plain_drop_held(&d->plain);
 	plain_note_recorder(&d->plain, d->taken.token);
 	plain_set_relays(&d->plain, d->taken.has_relays);
@@ -146,6 +167,18 @@ delivery_put_held(struct delivery *d)
 
 /* --- what is gone ------------------------------------------------------- */
 
+static enum client_result
+tell_reset(struct delivery *d, enum reset_reason reason, uint64_t id)
+{
+	const struct reset r = { .reason = reason,
+		.id = id,
+		.channels = d->channels,
+		.is_affected = d->is_affected,
+		.take = &d->taken };
+
+	return d->out->ops->reset(d->out, &r);
+}
+
 /* "stream-reset" for the channels that the last take found trimmed, or for
  * all. */
 static enum client_result
@@ -157,8 +190,7 @@ put_reset(struct delivery *d, enum reset_reason reason, bool affects_all)
 		d->is_affected[i] =
 		    affects_all ||
 		    progress_is_trimmed(&d->progress, &d->taken, i);
-	return outlet_put_reset(
-	    d->out, d->channels, d->is_affected, reason, d->taken.clock);
+	return tell_reset(d, reason, d->taken.clock);
 }
 
 /* A record that is larger than what Redis sends to a subscriber. */
@@ -173,12 +205,10 @@ put_oversized(struct delivery *d, size_t channel, const struct record *rec)
 	    d->channels->items[channel].name);
 	memset(d->is_affected, 0, d->channels->n * sizeof(*d->is_affected));
 	d->is_affected[channel] = true;
-	if (outlet_put_reset(d->out, d->channels, d->is_affected,
-		RESET_OVERSIZED, rec->id) == CLIENT_GONE)
+	if (tell_reset(d, RESET_OVERSIZED, rec->id) == CLIENT_GONE)
 		return CLIENT_GONE;
 	/* who comes back does not stumble over it again */
-	return rec->id > d->out->cursor ? outlet_put_position(d->out, rec->id)
-					: CLIENT_OK;
+	return d->out->ops->passed(d->out, channel, rec);
 }
 
 /* Did the store go back, by what the take and its records say? */
@@ -200,8 +230,6 @@ put_what_is_gone(struct delivery *d, const struct redis_sub *sub)
 	if (store_went_back(d, sub)) {
 		/* nothing that was seen of it counts any more */
 		progress_forget(&d->progress, &d->taken);
-		if (d->out->cursor > d->taken.clock)
-			d->out->cursor = d->taken.clock;
 		d->owes_position = true;
 		return put_reset(d, RESET_FLUSHED, true);
 	}
@@ -228,7 +256,7 @@ begin(struct delivery *d, const struct redis_sub *sub)
 	r = resume_decide(&d->cursor, &d->taken, first_id,
 	    progress_any_trimmed(&d->progress, &d->taken));
 	d->is_started = d->owes_position = true;
-	result = outlet_put_start(d->out, (int64_t)d->cfg->retry_ms, r.floor);
+	result = d->out->ops->start(d->out, r.floor);
 	if (result == CLIENT_OK && r.reason != RESET_NONE)
 		result = put_reset(
 		    d, r.reason, r.affects_all || r.reason != RESET_TRIMMED);
@@ -270,5 +298,5 @@ delivery_put_position(struct delivery *d)
 	if (!d->owes_position)
 		return CLIENT_OK;
 	d->owes_position = false;
-	return outlet_put_position(d->out, d->progress.seen_clock);
+	return d->out->ops->position(d->out, d->progress.seen_clock);
 }

@@ -11,14 +11,13 @@
 
 #include "base/config.h"
 #include "base/cursor.h"
-#include "outlet.h"
 #include "plain.h"
 #include "progress.h"
 #include "redis/channel.h"
 #include "redis/record.h"
 #include "redis/take.h"
 #include "redis_sub.h"
-#include "request.h"
+#include "sink.h"
 
 struct delivery {
 	/* others read these */
@@ -29,20 +28,28 @@ struct delivery {
 	/* the rest is delivery.c's */
 	const struct config *cfg;	    /* borrowed, as are the next two */
 	const struct channel_set *channels; /* of the stream */
-	struct outlet *out;
+	struct sink *out;
 	struct cursor cursor; /* what the client asked for */
 	bool *is_affected;    /* by a reset: one for each channel */
 	bool owes_position;   /* once all is taken, the clock */
 };
 
 void delivery_init(struct delivery *d, const struct config *cfg,
-    struct outlet *out, const struct cursor *cursor);
+    struct sink *out, const struct cursor *cursor);
 void delivery_free(struct delivery *d);
 
-/* The stream's channels are these now (borrowed): it goes on in them from the
- * position of the browser, or, if it has not begun, from its cursor.  Returns
- * 0, or -1 without memory. */
-int delivery_set(struct delivery *d, const struct channel_set *channels);
+/* The stream's channels are these now (borrowed): it goes on in them after the
+ * id that the client remembers, or, if it has not begun, from its cursor.
+ * Returns 0, or -1 without memory. */
+int delivery_set(struct delivery *d, const struct channel_set *channels,
+    uint64_t remembered);
+
+/* The set has more members at its end; their positions, ids[], are exact.
+ * Returns as delivery_set. */
+int delivery_add(struct delivery *d, const uint64_t *ids);
+
+/* Of its members only those remain whose is_kept[i] is true. */
+void delivery_keep(struct delivery *d, const bool *is_kept);
 
 /* Where to take from: the first take goes by the client's cursor. */
 struct cursor delivery_start(const struct delivery *d);

@@ -3,6 +3,8 @@
 #include "follow.h"
 
 #include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -13,7 +15,6 @@
 #define ANSWER_MS 5000	 /* Redis is away if it says nothing for so long */
 #define COVERAGE_TRIES 3 /* takes until it is known who records */
 #define MINUTE_US 60000000
-#define PENDING_LEN_MAX (256 << 10) /* more waits for the client: take later */
 
 static void
 enter(struct follower *f, enum follow_state to, int64_t due_in_ms)
@@ -88,7 +89,7 @@ static bool
 can_do_without_check(const struct follower *f)
 {
 	return f->delivery.taken.is_not_atomic && f->has_heard_relay &&
-	       !f->is_summoned && f->session->key[0] == '\0';
+	       !f->is_summoned && f->keys->n == 0;
 }
 
 void
@@ -185,20 +186,13 @@ go_live(struct follower *f)
 		follow_doubt(f);
 }
 
-static bool
-grant_is_another(const struct follower *f, const struct take *t)
-{
-	return f->session->key[0] != '\0' &&
-	       !session_is_current(f->session, t->session, t->session_len);
-}
-
 /* Does another recorder than before cover the channels?  Then they are to be
  * subscribed to otherwise. */
 static bool
 coverage_changed(struct follower *f, const struct take *t)
 {
-	return plain_update_coverage(f->delivery.progress.positions,
-		   &f->session->channels, t->patterns) &&
+	return plain_update_coverage(
+		   f->delivery.progress.positions, f->channels, t->patterns) &&
 	       ++f->coverage_tries < COVERAGE_TRIES;
 }
 
@@ -211,7 +205,7 @@ hear_taken(struct follower *f)
 	redis_sub_read_take(f->sub, t);
 	trouble_over(&f->refused, "Redis takes the password again");
 	f->redis_ahead_us = (int64_t)t->now_us - clock_now_ms() * 1000;
-	f->is_muted = grant_is_another(f, t);
+	f->is_muted = f->out->ops->grants_changed(f->out, t);
 	if (f->is_muted) {
 		enter(f, FOLLOW_CHANGED, 0);
 		return CLIENT_OK;
@@ -232,7 +226,7 @@ hear_taken(struct follower *f)
 		CLIENT_GONE)
 		return CLIENT_GONE;
 	if (t->has_more) {
-		if (outlet_pending_len(f->delivery.out) > PENDING_LEN_MAX)
+		if (f->out->ops->is_congested(f->out))
 			leave_channels(f); /* first things first */
 		else
 			ask(f);
@@ -318,8 +312,11 @@ hear(struct follower *f, enum sub_kind kind, const struct sub_message *m)
 			check_within(f, 0, 50);
 		return CLIENT_OK;
 	case SUB_SESSION:
-		f->is_muted = true;
+		f->is_muted |= f->out->ops->session_spoke(f->out, m->channel);
 		take_again(f);
+		return CLIENT_OK;
+	case SUB_PONG:
+		f->pong = (uint64_t)strtoull(m->payload, NULL, 10);
 		return CLIENT_OK;
 	case SUB_TAKEN:
 		return hear_taken(f);
@@ -354,13 +351,10 @@ follow_hear(struct follower *f, short revents)
 /* --- the beginning and the end ------------------------------------------ */
 
 int
-follow_set(struct follower *f)
+follow_set(struct follower *f, uint64_t remembered)
 {
-	const struct channel_set *channels = &f->session->channels;
-	const char *key = f->session->key[0] != '\0' ? f->session->key : NULL;
-
-	if (delivery_set(&f->delivery, channels) == -1 ||
-	    redis_sub_set(f->sub, channels, key) == -1)
+	if (delivery_set(&f->delivery, f->channels, remembered) == -1 ||
+	    redis_sub_set(f->sub, f->channels, f->keys) == -1)
 		return -1;
 	f->coverage_tries = 0;
 	f->is_muted = false;
@@ -369,24 +363,52 @@ follow_set(struct follower *f)
 }
 
 int
-follow_open(struct follower *f, const struct config *cfg,
-    const struct session *session, struct outlet *out,
-    const struct cursor *cursor)
+follow_add(struct follower *f, size_t first_channel, size_t first_key,
+    const uint64_t *ids)
+{
+	assert(f->state == FOLLOW_LIVE);
+	if (delivery_add(&f->delivery, ids) == -1)
+		return -1;
+	return redis_sub_add(f->sub, first_channel, first_key);
+}
+
+void
+follow_keep(struct follower *f, const bool *channel_is_kept)
+{
+	assert(f->state == FOLLOW_LIVE);
+	delivery_keep(&f->delivery, channel_is_kept);
+	redis_sub_keep(f->sub);
+	ask(f);
+}
+
+void
+follow_ping(struct follower *f, uint64_t number)
+{
+	char text[24];
+
+	snprintf(text, sizeof(text), "%llu", (unsigned long long)number);
+	redis_sub_ping(f->sub, text);
+}
+
+int
+follow_open(struct follower *f, const struct config *cfg, struct redis_sub *sub,
+    const struct channel_set *channels, const struct channel_set *keys,
+    struct sink *out, const struct cursor *cursor)
 {
 	memset(f, 0, sizeof(*f));
 	f->cfg = cfg;
-	f->session = session;
+	f->sub = sub;
+	f->channels = channels;
+	f->keys = keys;
+	f->out = out;
 	f->backoff = (struct backoff){ .min_ms = 100, .max_ms = 5000 };
 	delivery_init(&f->delivery, cfg, out, cursor);
 	take_size_init(&f->size);
-	if ((f->sub = redis_sub_new(cfg)) == NULL)
-		return -1;
-	return follow_set(f);
+	return follow_set(f, 0);
 }
 
 void
 follow_close(struct follower *f)
 {
-	redis_sub_free(f->sub);
 	delivery_free(&f->delivery);
 }

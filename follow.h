@@ -23,11 +23,10 @@
 #include "base/cursor.h"
 #include "base/log.h"
 #include "delivery.h"
-#include "outlet.h"
 #include "redis/take.h"
 #include "redis_sub.h"
-#include "request.h"
-#include "session.h"
+#include "redis/channel.h"
+#include "sink.h"
 
 enum follow_state {
 	FOLLOW_AWAY,	/* no connection: ask at due_ms */
@@ -35,7 +34,7 @@ enum follow_state {
 	FOLLOW_LIVE,	/* the positions are exact; a check at due_ms */
 	FOLLOW_RESTING, /* the client takes nothing: no channel is heard until
 			 * follow_wake */
-	FOLLOW_CHANGED	/* delivery.taken.session is the grant now, or NULL:
+	FOLLOW_CHANGED	/* delivery.taken.grants are others, as the sink says:
 			* nothing passes until follow_set */
 };
 
@@ -46,10 +45,12 @@ struct follower {
 	bool is_hopeless; /* AWAY before the stream began, and there is no
 			   * other way to ask */
 	struct delivery delivery;
-	/* the rest is follow.c's, but that stream.c polls for sub */
+	uint64_t pong; /* the last number of follow_ping that came back */
+	/* the rest is follow.c's, but that the loop polls for sub */
 	struct redis_sub *sub;
-	const struct config *cfg;      /* borrowed */
-	const struct session *session; /* borrowed */
+	const struct config *cfg; /* borrowed, as are the next three */
+	const struct channel_set *channels, *keys;
+	struct sink *out;
 	struct take_size size;
 	bool is_muted; /* the session may be over: nothing passes until a take
 			* says that it is not */
@@ -66,16 +67,35 @@ struct follower {
 	struct trouble refused; /* the password is */
 };
 
-/* Follow the session's channels into out, from the cursor; all are borrowed.
- * Returns 0, or -1 without memory; in any case end with follow_close. */
+/* Follow the channels into out, from the cursor, and the grants of the sessions
+ * with those keys; by sub, which is connected or not, and is the caller's.  All
+ * are borrowed.  Returns 0, or -1 without memory; in any case end with
+ * follow_close. */
 int follow_open(struct follower *f, const struct config *cfg,
-    const struct session *session, struct outlet *out,
+    struct redis_sub *sub, const struct channel_set *channels,
+    const struct channel_set *keys, struct sink *out,
     const struct cursor *cursor);
 void follow_close(struct follower *f);
 
-/* FOLLOW_CHANGED: the session's channels are others now, or it has some only
- * now.  Follow those.  Returns as follow_open. */
-int follow_set(struct follower *f);
+/* FOLLOW_CHANGED: the sets that follow_open borrowed are others now.  Follow
+ * those, after the id that the client remembers.  Returns as follow_open. */
+int follow_set(struct follower *f, uint64_t remembered);
+
+/* FOLLOW_LIVE: both sets have more members at their ends, from these numbers
+ * on, and the positions in the new channels, ids[], are exact.  Follow them,
+ * too; without a take, if nothing was missed meanwhile.  Returns as
+ * follow_open; then nothing but follow_close is left to do. */
+int follow_add(struct follower *f, size_t first_channel, size_t first_key,
+    const uint64_t *ids);
+
+/* FOLLOW_LIVE: the caller took members out of both sets; those remain whose
+ * channel_is_kept[i] is true.  With the take that is asked for now the others
+ * are left. */
+void follow_keep(struct follower *f, const bool *channel_is_kept);
+
+/* FOLLOW_LIVE: f->pong becomes the number once all that was published before
+ * has been heard. */
+void follow_ping(struct follower *f, uint64_t number);
 
 /* Do what due_ms was set for.  is_quiet: Redis had nothing to say just now. */
 void follow_work(struct follower *f, bool is_quiet);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "block.h"
 #include "redis/record.h"
 
 #define HEADER_LEN_MAX 4096
@@ -111,9 +112,9 @@ outlet_write(struct outlet *o)
 }
 
 enum client_result
-outlet_put_start(struct outlet *o, int64_t retry_ms, uint64_t floor)
+outlet_put_start(struct outlet *o, uint64_t retry_ms, uint64_t floor)
 {
-	buf_printf(&o->scratch, "retry: %lld\n", (long long)retry_ms);
+	buf_printf(&o->scratch, "retry: %llu\n", (unsigned long long)retry_ms);
 	if (outlet_put_position(o, floor) == CLIENT_GONE)
 		return CLIENT_GONE;
 	return o->heartbeat_s != 0 ? outlet_put_heartbeat(o) : CLIENT_OK;
@@ -122,9 +123,7 @@ outlet_put_start(struct outlet *o, int64_t retry_ms, uint64_t floor)
 enum client_result
 outlet_put_position(struct outlet *o, uint64_t id)
 {
-	buf_printf(&o->scratch,
-	    "id: %llu\nevent: stream-position\ndata: %llu\n\n",
-	    (unsigned long long)id, (unsigned long long)id);
+	block_put_position(&o->scratch, id);
 	o->cursor = id;
 	return outlet_put_scratch(o);
 }
@@ -144,47 +143,15 @@ enum client_result
 outlet_put_heartbeat(struct outlet *o)
 {
 	o->last_sign_ms = clock_now_ms();
-	if (o->heartbeat_s != 0)
-		buf_printf(&o->scratch,
-		    "event: stream-heartbeat\ndata: %llu\n\n",
-		    (unsigned long long)o->heartbeat_s);
-	else
-		buf_puts(&o->scratch, ":\n");
+	block_put_heartbeat(&o->scratch, o->heartbeat_s);
 	return outlet_put_scratch(o);
-}
-
-/* A channel name in JSON: of what must be escaped it can hold only quotes. */
-static void
-put_json_name(struct buf *b, const struct channel *c)
-{
-	size_t i;
-
-	buf_putc(b, '"');
-	for (i = 0; i < c->len; i++) {
-		if (c->name[i] == '"')
-			buf_putc(b, '\\');
-		buf_putc(b, c->name[i]);
-	}
-	buf_putc(b, '"');
 }
 
 enum client_result
 outlet_put_reset(struct outlet *o, const struct channel_set *channels,
     const bool *is_affected, enum reset_reason reason, uint64_t clock)
 {
-	const char *comma = "";
-	size_t i;
-
-	buf_puts(&o->scratch, "event: stream-reset\ndata: {\"channels\":[");
-	for (i = 0; i < channels->n; i++) {
-		if (!is_affected[i])
-			continue;
-		buf_puts(&o->scratch, comma);
-		put_json_name(&o->scratch, &channels->items[i]);
-		comma = ",";
-	}
-	buf_printf(&o->scratch, "],\"reason\":\"%s\",\"id\":\"%llu\"}\n\n",
-	    reset_reason_name(reason), (unsigned long long)clock);
+	block_put_reset(&o->scratch, channels, is_affected, reason, clock);
 	return outlet_put_scratch(o);
 }
 
@@ -198,7 +165,6 @@ outlet_put_answer(struct outlet *o)
 enum client_result
 outlet_put_end(struct outlet *o, const char *reason)
 {
-	buf_printf(&o->scratch,
-	    "event: stream-end\ndata: {\"reason\":\"%s\"}\n\n", reason);
+	block_put_end(&o->scratch, reason);
 	return outlet_put_scratch(o);
 }

@@ -57,12 +57,9 @@ enum client_result outlet_write(struct outlet *o);
  * where the stream begins.  A heartbeat that is an event follows, since from it
  * page code learns how long silence may last. */
 enum client_result outlet_put_start(
-    struct outlet *o, int64_t retry_ms, uint64_t floor);
+    struct outlet *o, uint64_t retry_ms, uint64_t floor);
 
-/* A position: "stream-position" is an event of its own, with the id as its
- * data.  A native EventSource tells nobody of it and remembers the id; many
- * other clients forget an id that comes without data, and those that hand
- * every block to one handler get valid JSON. */
+/* The blocks of block.h.  A position is the cursor from then on. */
 enum client_result outlet_put_position(struct outlet *o, uint64_t id);
 
 /* A record's frame.  The cursor never goes back: after a late record comes
@@ -70,18 +67,10 @@ enum client_result outlet_put_position(struct outlet *o, uint64_t id);
 enum client_result outlet_put_record(
     struct outlet *o, const struct record *rec);
 
-/* A sign of life: a comment of one line, without an empty one, on which some
- * clients dispatch what they have, or an event "stream-heartbeat" with the
- * interval as its data and no id. */
 enum client_result outlet_put_heartbeat(struct outlet *o);
-
-/* "stream-reset": says what cannot be kept, for the channels; clock: the id
- * from which a page that keeps its own position may go on. */
 enum client_result outlet_put_reset(struct outlet *o,
     const struct channel_set *channels, const bool *is_affected,
     enum reset_reason reason, uint64_t clock);
-
-/* "stream-end": it does not go on after this, and why. */
 enum client_result outlet_put_end(struct outlet *o, const char *reason);
 
 #endif

@@ -63,6 +63,54 @@ plain_put_frame(struct buf *out, const char *payload, size_t len)
 	return failed;
 }
 
+bool
+plain_is_quiet(const struct plain *p)
+{
+	return !p->is_holding && !p->has_relays && p->relayed == NULL &&
+	       p->relays.len == 0;
+}
+
+/* Room for the channels' ranges, if there are any.  0, or -1 without memory. */
+static int
+resize_relayed(struct plain *p, size_t n)
+{
+	struct plain_relayed *bigger;
+
+	if (p->relayed == NULL)
+		return 0;
+	bigger = reallocarray(p->relayed, n + 1, sizeof(*bigger));
+	if (bigger == NULL)
+		return -1;
+	p->relayed = bigger;
+	memset(
+	    p->relayed + p->nchannels, 0, (n - p->nchannels) * sizeof(*bigger));
+	return 0;
+}
+
+int
+plain_add_channels(struct plain *p, size_t n)
+{
+	if (resize_relayed(p, n) == -1)
+		return -1;
+	p->nchannels = n;
+	return 0;
+}
+
+void
+plain_keep_channels(struct plain *p, const bool *is_kept)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < p->nchannels; i++) {
+		if (!is_kept[i])
+			continue;
+		if (p->relayed != NULL)
+			p->relayed[n] = p->relayed[i];
+		n++;
+	}
+	p->nchannels = n;
+}
+
 /* --- an announcement ---------------------------------------------------- */
 
 static void
@@ -126,15 +174,22 @@ plain_hear_notice(struct plain *p, const char *notice, size_t len)
 	return false;
 }
 
+/* What stands in p->held in front of each message. */
+struct held_message {
+	size_t channel, len;
+};
+
 bool
-plain_keep(struct plain *p, const char *payload, size_t len)
+plain_keep(struct plain *p, size_t channel, const char *payload, size_t len)
 {
+	const struct held_message head = { channel, len };
+
 	if (!p->is_holding)
 		return false;
-	if (p->held.len + sizeof(len) + len <= HELD_BYTES_MAX &&
-	    buf_put(&p->held, &len, sizeof(len)) == 0 &&
+	if (p->held.len + sizeof(head) + len <= HELD_BYTES_MAX &&
+	    buf_put(&p->held, &head, sizeof(head)) == 0 &&
 	    buf_put(&p->held, payload, len) == -1)
-		p->held.len -= sizeof(len);
+		p->held.len -= sizeof(head);
 	return true;
 }
 
@@ -150,14 +205,18 @@ plain_are_recorded(const struct plain *p, const char *token)
 }
 
 bool
-plain_next_held(
-    const struct plain *p, size_t *at, const char **payload, size_t *len)
+plain_next_held(const struct plain *p, size_t *at, size_t *channel,
+    const char **payload, size_t *len)
 {
+	struct held_message head;
+
 	if (*at >= p->held.len)
 		return false;
-	memcpy(len, p->held.bytes + *at, sizeof(*len));
-	*payload = p->held.bytes + *at + sizeof(*len);
-	*at += sizeof(*len) + *len;
+	memcpy(&head, p->held.bytes + *at, sizeof(head));
+	*channel = head.channel;
+	*payload = p->held.bytes + *at + sizeof(head);
+	*len = head.len;
+	*at += sizeof(head) + head.len;
 	return true;
 }
 

@@ -58,6 +58,15 @@ struct plain {
 void plain_init(struct plain *p, size_t n, bool is_newcomer);
 void plain_free(struct plain *p);
 
+/* Does nothing wait for a take, and was nothing passed on that is still to come
+ * as a record?  Then another that has heard the same channels knows the same. */
+bool plain_is_quiet(const struct plain *p);
+
+/* There are n channels now: more at the end (0, or -1 without memory); or only
+ * those that are kept, in their order, while nothing is held. */
+int plain_add_channels(struct plain *p, size_t n);
+void plain_keep_channels(struct plain *p, const bool *is_kept);
+
 /* Note in positions[] (one for each channel) where nobody records what comes:
  * patterns are the active recorder's, comma-separated; NULL: there is none.
  * Returns whether that is other than what stood there. */
@@ -78,14 +87,15 @@ int plain_put_frame(struct buf *out, const char *payload, size_t len);
 bool plain_hear_notice(struct plain *p, const char *notice, size_t len);
 
 /* Is this message to be held?  Then it is kept (up to a megabyte of them). */
-bool plain_keep(struct plain *p, const char *payload, size_t len);
+bool plain_keep(
+    struct plain *p, size_t channel, const char *payload, size_t len);
 
 /* A take has found this recorder, or NULL: does it record what is held?  (Of
  * several that were announced it may be any: who announces can be lying.)  If
  * not, pass it on: *at is 0 at first; false: there is no more.  Then drop it. */
 bool plain_are_recorded(const struct plain *p, const char *token);
-bool plain_next_held(
-    const struct plain *p, size_t *at, const char **payload, size_t *len);
+bool plain_next_held(const struct plain *p, size_t *at, size_t *channel,
+    const char **payload, size_t *len);
 void plain_drop_held(struct plain *p);
 
 /* --- from the recorder -------------------------------------------------- */

@@ -11,7 +11,7 @@ progress_init(struct progress *p, size_t n, int64_t lag_ms)
 	memset(p, 0, sizeof(*p));
 	p->n = n;
 	p->lag_ms = lag_ms;
-	p->positions = calloc(n, sizeof(*p->positions));
+	p->positions = calloc(n + 1, sizeof(*p->positions));
 	return p->positions == NULL ? -1 : 0;
 }
 
@@ -20,6 +20,32 @@ progress_free(struct progress *p)
 {
 	free(p->positions);
 	memset(p, 0, sizeof(*p));
+}
+
+int
+progress_add(struct progress *p, size_t n, const uint64_t *ids)
+{
+	struct position *bigger =
+	    reallocarray(p->positions, n + 1, sizeof(*bigger));
+
+	if (bigger == NULL)
+		return -1;
+	p->positions = bigger;
+	for (; p->n < n; p->n++)
+		p->positions[p->n] =
+		    (struct position){ .id = *ids++, .is_exact = true };
+	return 0;
+}
+
+void
+progress_keep(struct progress *p, const bool *is_kept)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < p->n; i++)
+		if (is_kept[i])
+			p->positions[n++] = p->positions[i];
+	p->n = n;
 }
 
 void
@@ -99,7 +125,8 @@ bool
 progress_is_trimmed(
     const struct progress *p, const struct take *t, size_t channel)
 {
-	return t->channels[channel].oldest_prev > p->positions[channel].id;
+	return channel < t->nchannels &&
+	       t->channels[channel].oldest_prev > p->positions[channel].id;
 }
 
 bool
@@ -128,7 +155,7 @@ progress_went_back(struct progress *p, const struct take *t, int64_t now_ms)
 	    (t->epoch == 0 || t->epoch > p->seen_clock))
 		return true;
 	/* 0: forgotten after 30 quiet days, and nothing to go back to */
-	for (i = 0; i < p->n; i++)
+	for (i = 0; i < t->nchannels; i++)
 		back |= p->positions[i].is_exact && t->channels[i].last > 0 &&
 			t->channels[i].last < p->positions[i].id;
 	return back;
@@ -150,7 +177,7 @@ progress_reach_take(struct progress *p, const struct take *t, uint64_t reached)
 {
 	size_t i;
 
-	for (i = 0; i < p->n; i++) {
+	for (i = 0; i < t->nchannels; i++) {
 		struct position *at = &p->positions[i];
 		/* what is gone before a channel's oldest is said once */
 		const uint64_t end = t->channels[i].oldest_prev > reached

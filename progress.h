@@ -32,6 +32,11 @@ struct progress {
 int progress_init(struct progress *p, size_t n, int64_t lag_ms);
 void progress_free(struct progress *p);
 
+/* There are n channels now: more at the end, whose positions, ids[], are exact
+ * (0, or -1 without memory); or only those that are kept, in their order. */
+int progress_add(struct progress *p, size_t n, const uint64_t *ids);
+void progress_keep(struct progress *p, const bool *is_kept);
+
 /* All positions are this id, whatever the channel's last one is. */
 void progress_set(struct progress *p, uint64_t id);
 

@@ -28,13 +28,16 @@
 struct redis_sub {
 	const struct config *cfg;
 	const struct channel_set *channels;
-	const char *session_key; /* NULL: none */
+	const struct channel_set *keys;
 	struct redis_conn *conn; /* NULL: not connected */
 	struct take_words words;
-	struct taken_channel *found; /* by the last take */
-	redisReply *exec;	     /* its answer, */
-	const redisReply *snapshot;  /* and the script's in it */
-	bool is_unsent;		     /* some of what was asked */
+	bool words_are_stale;	     /* the sets have grown */
+	struct taken_channel *found; /* by the last take: nfound, */
+	struct taken_grant *grants;  /* ngrants; owned */
+	size_t nfound, ngrants;
+	redisReply *exec;	    /* its answer, */
+	const redisReply *snapshot; /* and the script's in it */
+	bool is_unsent;		    /* some of what was asked */
 	bool is_subscribed;
 	bool is_not_atomic;
 	bool was_cut, was_refused;
@@ -55,21 +58,33 @@ redis_sub_new(const struct config *cfg)
 	return sub;
 }
 
-int
-redis_sub_set(struct redis_sub *sub, const struct channel_set *channels,
-    const char *session_key)
+/* The sets are others: with the next take come other words. */
+static int
+set_words(struct redis_sub *sub)
 {
-	redis_sub_drop_taken(sub);
 	take_words_free(&sub->words);
 	free(sub->found);
-	sub->channels = channels;
-	sub->session_key = session_key;
-	sub->found = calloc(channels->n + 1, sizeof(*sub->found));
-	if (take_words_init(
-		&sub->words, sub->cfg->prefix, channels, session_key) == -1 ||
-	    sub->found == NULL)
+	free(sub->grants);
+	sub->nfound = sub->channels->n;
+	sub->ngrants = sub->keys->n;
+	sub->found = calloc(sub->nfound + 1, sizeof(*sub->found));
+	sub->grants = calloc(sub->ngrants + 1, sizeof(*sub->grants));
+	sub->words_are_stale = false;
+	if (take_words_init(&sub->words, sub->cfg->prefix, sub->channels,
+		sub->keys) == -1 ||
+	    sub->found == NULL || sub->grants == NULL)
 		return -1;
 	return 0;
+}
+
+int
+redis_sub_set(struct redis_sub *sub, const struct channel_set *channels,
+    const struct channel_set *keys)
+{
+	redis_sub_drop_taken(sub);
+	sub->channels = channels;
+	sub->keys = keys;
+	return set_words(sub);
 }
 
 static void
@@ -117,6 +132,7 @@ redis_sub_free(struct redis_sub *sub)
 	redis_sub_drop_taken(sub);
 	take_words_free(&sub->words);
 	free(sub->found);
+	free(sub->grants);
 	free(sub);
 }
 
@@ -189,6 +205,10 @@ redis_sub_ask(struct redis_sub *sub, const struct position *positions,
 		    &sub->answers_due, sub->error, sizeof(sub->error));
 	if (sub->conn == NULL)
 		return -1;
+	if (sub->words_are_stale && set_words(sub) == -1) {
+		fail(sub, "out of memory");
+		return -1;
+	}
 	take_words_set(&sub->words, positions, highest, start, bytes);
 	return write_take(sub, true);
 }
@@ -250,7 +270,8 @@ read_answer(struct redis_sub *sub, redisReply *r)
 void
 redis_sub_read_take(struct redis_sub *sub, struct take *t)
 {
-	snapshot_read(sub->snapshot, sub->found, sub->channels->n, t);
+	snapshot_read(sub->snapshot, sub->found, sub->nfound, sub->grants,
+	    sub->ngrants, t);
 	t->is_not_atomic = sub->is_not_atomic;
 }
 
@@ -258,8 +279,72 @@ int
 redis_sub_taken(
     const struct redis_sub *sub, size_t i, size_t *channel, struct record *rec)
 {
-	return snapshot_record(
-	    sub->snapshot, i, sub->channels->n, channel, rec);
+	return snapshot_record(sub->snapshot, i, sub->nfound, channel, rec);
+}
+
+/* --- besides takes ------------------------------------------------------ */
+
+/* Send what was appended.  An error comes up in redis_sub_next. */
+static void
+send_appended(struct redis_sub *sub)
+{
+	bool is_sent = false;
+
+	sub->is_unsent = redis_conn_send(sub->conn, &is_sent) == 0 && !is_sent;
+}
+
+static int
+append_new(struct redis_sub *sub, size_t first_channel, size_t first_key)
+{
+	const struct channel_set *channels = sub->channels, *keys = sub->keys;
+	const size_t n = channels->n - first_channel + keys->n - first_key;
+	struct command c;
+	size_t i;
+	int failed;
+
+	failed = command_init(&c, sub->cfg->prefix, 1 + n, n);
+	if (failed == 0) {
+		command_add_text(&c, "SUBSCRIBE");
+		for (i = first_channel; i < channels->n; i++)
+			command_add_name(&c, "event:", channels->items[i].name);
+		for (i = first_key; i < keys->n; i++)
+			command_add(
+			    &c, keys->items[i].name, keys->items[i].len);
+		failed = append(sub, &c);
+	}
+	command_free(&c);
+	return failed;
+}
+
+int
+redis_sub_add(struct redis_sub *sub, size_t first_channel, size_t first_key)
+{
+	if (first_channel == sub->channels->n && first_key == sub->keys->n)
+		return 0;
+	sub->words_are_stale = true;
+	if (sub->conn == NULL || !sub->is_subscribed)
+		return 0;
+	if (append_new(sub, first_channel, first_key) == -1)
+		return -1;
+	send_appended(sub);
+	return 0;
+}
+
+void
+redis_sub_keep(struct redis_sub *sub)
+{
+	sub->words_are_stale = true;
+}
+
+void
+redis_sub_ping(struct redis_sub *sub, const char *text)
+{
+	const char *words[] = { "PING", text };
+
+	if (sub->conn == NULL)
+		return;
+	if (redis_conn_append(sub->conn, 2, words, NULL) == 0)
+		send_appended(sub);
 }
 
 /* --- live --------------------------------------------------------------- */
@@ -285,7 +370,7 @@ redis_sub_next(struct redis_sub *sub, struct sub_message *m)
 		} else {
 			sub->message = reply;
 			kind = sub_message_read(m, reply, sub->cfg->prefix,
-			    sub->channels, sub->session_key);
+			    sub->channels, sub->keys);
 		}
 	}
 	return kind == SUB_NONE ? SUB_CLOSED : kind;

@@ -26,11 +26,25 @@ struct redis_sub *redis_sub_new(const struct config *cfg);
 void redis_sub_free(struct redis_sub *sub);
 
 /* From the next take on it reads those channels (none is fine), and with them
- * the session's grant under session_key (NULL for none); borrows both until it
+ * the sessions' grants under those keys; borrows both until it
  * is called again or freed.  Returns 0, or -1 without memory: then nothing but
  * redis_sub_free is left to do. */
 int redis_sub_set(struct redis_sub *sub, const struct channel_set *channels,
-    const char *session_key);
+    const struct channel_set *keys);
+
+/* Members were added to both sets, from these numbers on: subscribe to them,
+ * without a take, on a connection that is subscribed; without one, or where
+ * that fails, the next take will.  Returns 0, or -1 without memory: as for
+ * redis_sub_set. */
+int redis_sub_add(
+    struct redis_sub *sub, size_t first_channel, size_t first_key);
+
+/* Members were taken out of both sets: the next take leaves them. */
+void redis_sub_keep(struct redis_sub *sub);
+
+/* Send PING: what comes before SUB_PONG was published before.  To be called on
+ * a connection that is subscribed; if it is gone, that shows. */
+void redis_sub_ping(struct redis_sub *sub, const char *text);
 
 /*
  * Ask for a take: begin to connect if need be, and have Redis read the store

@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 #include "base/clock.h"
@@ -19,6 +20,7 @@
 #include "redis_sub.h"
 #include "refusal.h"
 #include "reply.h"
+#include "stream_sink.h"
 
 #define COME_BACK_MIN_MS 5000
 #define COME_BACK_MAX_MS 15000
@@ -37,8 +39,11 @@ struct stream {
 	const struct request *req;
 	struct session *session;
 	size_t nlooked, nfound, found; /* of its keys, if there are several */
+	struct channel_set keys;       /* the one that is followed, or none */
 	int life_fd; /* at its end when nobody records here; or -1 */
 	struct outlet out;
+	struct stream_sink sink;
+	struct redis_sub *sub; /* owned */
 	struct follower follower;
 	bool is_stopping;
 	bool is_over; /* the answer is complete */
@@ -123,6 +128,26 @@ log_channels(const struct session *s)
 	    s->user != NULL ? " for " : "", s->user != NULL ? s->user : "");
 }
 
+/* The key of the session's grant as a set. */
+static int
+set_keys(struct stream *st)
+{
+	const char *key = st->session->key;
+
+	channel_set_free(&st->keys);
+	return key[0] != '\0' ? channel_set_add(&st->keys, key, strlen(key))
+			      : 0;
+}
+
+/* The session's channels are others, or only now there. */
+static int
+follow(struct stream *st)
+{
+	if (set_keys(st) == -1)
+		return -1;
+	return follow_set(&st->follower, st->out.cursor);
+}
+
 /* Of several cookies of one name the one counts that has a grant, if exactly one
  * has.  Look at one after the other; then at that one again. */
 static enum client_result
@@ -131,7 +156,7 @@ look_for_key(struct stream *st)
 	struct session *s = st->session;
 	struct verdict v = { .status = HTTP_OK };
 
-	if (st->follower.delivery.taken.session != NULL) {
+	if (st->follower.delivery.taken.grants[0].text != NULL) {
 		st->nfound++;
 		st->found = st->nlooked;
 	}
@@ -148,9 +173,8 @@ look_for_key(struct stream *st)
 		log_warn("%s", v.sentence);
 		return refuse(st, &v);
 	}
-	return follow_set(&st->follower) == 0
-		   ? CLIENT_OK
-		   : come_back_from(st, "out of memory");
+	return follow(st) == 0 ? CLIENT_OK
+			       : come_back_from(st, "out of memory");
 }
 
 /* The grant in Redis is another one now, or this is its first reading: follow
@@ -158,7 +182,8 @@ look_for_key(struct stream *st)
 static enum client_result
 apply_grant(struct stream *st)
 {
-	const struct take *t = &st->follower.delivery.taken;
+	const struct taken_grant *grant =
+	    &st->follower.delivery.taken.grants[0];
 	const char *name = st->session->user;
 	char user[CHANNEL_LEN_MAX + 1];
 	struct verdict v = { .status = HTTP_OK };
@@ -167,8 +192,8 @@ apply_grant(struct stream *st)
 		return look_for_key(st);
 	snprintf(
 	    user, sizeof(user), "%s", name != NULL ? name : "nobody named");
-	if (session_apply(
-		st->session, st->req, t->session, t->session_len, &v) == -1) {
+	if (session_apply(st->session, st->req, grant->text, grant->len, &v) ==
+	    -1) {
 		if (!st->out.is_open)
 			return refuse(st, &v);
 		if (v.is_misconfigured)
@@ -180,7 +205,7 @@ apply_grant(struct stream *st)
 		return outlet_put(&st->out, NULL, 0);
 	}
 	log_channels(st->session);
-	if (follow_set(&st->follower) == 0)
+	if (follow(st) == 0)
 		return CLIENT_OK;
 	return st->out.is_open ? end_with_session(st, user)
 			       : come_back_from(st, "out of memory");
@@ -362,6 +387,17 @@ turn(struct stream *st)
 	return result;
 }
 
+static int
+begin_to_follow(struct stream *st)
+{
+	st->sub = redis_sub_new(st->cfg);
+	if (st->sub == NULL || set_keys(st) == -1)
+		return -1;
+	return follow_open(&st->follower, st->cfg, st->sub,
+	    &st->session->channels, &st->keys, &st->sink.sink,
+	    &st->req->cursor);
+}
+
 enum client_result
 stream_run(struct client *cl, const struct config *cfg,
     const struct request *req, struct session *s, int life_fd)
@@ -378,8 +414,9 @@ stream_run(struct client *cl, const struct config *cfg,
 					     lifetime_ms * 11 / 10);
 	outlet_init(
 	    &st.out, cl, req->wants_heartbeat_event ? cfg->heartbeat_s : 0);
+	stream_sink_init(&st.sink, &st.out, s, cfg->retry_ms);
 	if (reply_put_stream_header(&st.out.header, req, s) == -1 ||
-	    follow_open(&st.follower, cfg, s, &st.out, &req->cursor) == -1)
+	    begin_to_follow(&st) == -1)
 		result = come_back_from(&st, "out of memory");
 	if (!s->needs_grant)
 		log_channels(s);
@@ -387,6 +424,8 @@ stream_run(struct client *cl, const struct config *cfg,
 	       (!st.is_over || outlet_pending_len(&st.out) > 0))
 		result = turn(&st);
 	follow_close(&st.follower);
+	redis_sub_free(st.sub);
+	channel_set_free(&st.keys);
 	outlet_free(&st.out);
 	return result;
 }

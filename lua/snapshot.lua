@@ -2,16 +2,16 @@
 -- What a stream reads in one step: where the store is, and the records after
 -- a position.  Writes nothing, so that a replica can run it.
 --
--- KEYS  1 clock  2 epoch  3 recorder  4 session grant ("" for none: then the
---       recorder's again)  5 last   and for each channel two: its history,
---       its meta
+-- KEYS  1 clock  2 epoch  3 recorder  4 last   then the grants of sessions,
+--       and for each channel two: its history, its meta
 -- ARGV  1 bytes of records to return at most (but at least one record); 0: of
 --         the first record only the header, with an empty frame, and its size
 --       2 highest position of the stream (a cursor)
 --       3 "last" or "since" or ""   4 its number
---       5... for each channel the position after which to read
+--       5 how many grants
+--       6... for each channel the position after which to read
 --
--- Returns { clock, epoch, now, is_replica, more, patterns, session,
+-- Returns { clock, epoch, now, is_replica, more, patterns, { grants or nil },
 --           { for each channel: last id, oldest's previous id or -1 },
 --           { channel number (from 0), record, ... merged by id },
 --           size of the first record if ARGV 1 is 0, else 0,
@@ -23,7 +23,9 @@ local mode, amount = ARGV[3], tonumber(ARGV[4])
 local clock = tonumber(redis.call('GET', KEYS[1]) or '0')
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
-local nchannels = (#KEYS - 5) / 2
+local nsessions = tonumber(ARGV[5])
+local histories = 3 + nsessions -- KEYS before the first channel's pair, less 1
+local nchannels = (#KEYS - 4 - nsessions) / 2
 
 local function id_of(record)
 	return tonumber(string.match(record, '^%d+') or 0)
@@ -67,7 +69,7 @@ if mode == 'since' then
 elseif mode == 'last' then
 	floor = clock
 	for c = 1, nchannels do
-		local tail = redis.call('LINDEX', KEYS[4 + 2 * c], -1)
+		local tail = redis.call('LINDEX', KEYS[histories + 2 * c], -1)
 		if tail then
 			heap[#heap + 1] = { -id_of(tail), c, -1 }
 		end
@@ -78,7 +80,7 @@ elseif mode == 'last' then
 		floor = -top[1] - 1
 		amount = amount - 1
 		top[3] = top[3] - 1
-		local record = redis.call('LINDEX', KEYS[4 + 2 * top[2]], top[3])
+		local record = redis.call('LINDEX', KEYS[histories + 2 * top[2]], top[3])
 		if record then
 			top[1] = -id_of(record)
 			sift_down(1)
@@ -92,9 +94,9 @@ end
 -- The last id of a channel whose own keys are gone: as publish.lua has it.
 local memory_begins
 local function remembered(history)
-	local id = redis.call('ZSCORE', KEYS[5], history)
+	local id = redis.call('ZSCORE', KEYS[4], history)
 	if not id then
-		memory_begins = memory_begins or redis.call('ZSCORE', KEYS[5], '') or
+		memory_begins = memory_begins or redis.call('ZSCORE', KEYS[4], '') or
 			clock
 		id = memory_begins
 	end
@@ -104,8 +106,8 @@ end
 -- Where each channel's records after its position begin.
 local state = {}
 for c = 1, nchannels do
-	local history, meta = KEYS[4 + 2 * c], KEYS[5 + 2 * c]
-	local position = floor or tonumber(ARGV[4 + c])
+	local history, meta = KEYS[histories + 2 * c], KEYS[histories + 1 + 2 * c]
+	local position = floor or tonumber(ARGV[5 + c])
 	local last = tonumber(redis.call('HGET', meta, 'last') or '')
 	if not last then
 		local tail = redis.call('LINDEX', history, -1)
@@ -167,7 +169,7 @@ while #heap > 0 do
 	if not top[4][top[5]] then
 		local ahead = math.floor(32768 / (#record + 1))
 		ahead = math.max(1, math.min(ahead, 16))
-		top[4] = redis.call('LRANGE', KEYS[4 + 2 * top[2]], top[3],
+		top[4] = redis.call('LRANGE', KEYS[histories + 2 * top[2]], top[3],
 			top[3] + ahead - 1)
 		top[5] = 1
 	end
@@ -215,17 +217,18 @@ if token then
 	end
 end
 
-local session = false
-if KEYS[4] ~= KEYS[3] then
-	session = redis.pcall('GET', KEYS[4])
-	if type(session) == 'table' then
+local grants = {}
+for s = 1, nsessions do
+	local grant = redis.pcall('GET', KEYS[4 + s])
+	if type(grant) == 'table' then
 		-- another type is no grant, as the empty string is none
-		if not string.find(session.err, 'WRONGTYPE', 1, true) then
-			return session
+		if not string.find(grant.err, 'WRONGTYPE', 1, true) then
+			return grant
 		end
-		session = ''
+		grant = ''
 	end
+	grants[s] = grant
 end
 return { clock, tonumber(redis.call('GET', KEYS[2]) or '0'), now, is_replica,
-	more, patterns, session, state, records, size,
+	more, patterns, grants, state, records, size,
 	token, relays }

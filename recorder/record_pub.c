@@ -267,7 +267,7 @@ static int
 send_message(struct record_pub *p, const struct queued_message *m)
 {
 	struct channel channel = m->channel;
-	const struct channel_set one = { &channel, 1, 1 };
+	const struct channel_set one = { .items = &channel, .n = 1 };
 	const struct publish_lease lease = { p->lease->token,
 		record_queue_next_number(&p->queue) };
 

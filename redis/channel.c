@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Sets are small (at most a thousand, mostly under ten): a plain array. */
+/* Most sets are small (under ten): a plain array.  That of a process that holds
+ * many streams is not, and has an index. */
 #include "redis/channel.h"
 
 #include <stdio.h>
@@ -23,13 +24,80 @@ channel_set_free(struct channel_set *set)
 	for (i = 0; i < set->n; i++)
 		free(set->items[i].name);
 	free(set->items);
+	free(set->places);
 	channel_set_init(set);
+}
+
+/* --- the index ---------------------------------------------------------- */
+
+#define SMALL_MAX 16 /* so many are looked through */
+
+/* FNV-1a.  Whoever chooses names to make it slow makes his own streams slow. */
+static size_t
+hash(const char *name, size_t len)
+{
+	uint64_t h = UINT64_C(14695981039346656037);
+	size_t i;
+
+	for (i = 0; i < len; i++)
+		h = (h ^ (unsigned char)name[i]) * UINT64_C(1099511628211);
+	return (size_t)(h ^ h >> 32);
+}
+
+/* Where the name stands in the index, or would. */
+static uint32_t *
+place_of(const struct channel_set *set, const char *name, size_t len)
+{
+	size_t at = hash(name, len);
+	const struct channel *item;
+
+	for (;; at++) {
+		uint32_t *place = &set->places[at & (set->nplaces - 1)];
+
+		if (*place == 0)
+			return place;
+		item = &set->items[*place - 1];
+		if (item->len == len && memcmp(item->name, name, len) == 0)
+			return place;
+	}
+}
+
+static void
+note_place(struct channel_set *set, size_t i)
+{
+	*place_of(set, set->items[i].name, set->items[i].len) =
+	    (uint32_t)(i + 1);
+}
+
+/* Make room in the index for one more.  Returns 0, or -1 without memory. */
+static int
+grow_index(struct channel_set *set)
+{
+	size_t nplaces = set->nplaces > 0 ? 2 * set->nplaces : 4 * SMALL_MAX, i;
+	uint32_t *places;
+
+	if (set->n < SMALL_MAX || set->n + 1 < set->nplaces / 2)
+		return 0;
+	if ((places = calloc(nplaces, sizeof(*places))) == NULL)
+		return -1;
+	free(set->places);
+	set->places = places;
+	set->nplaces = nplaces;
+	for (i = 0; i < set->n; i++)
+		note_place(set, i);
+	return 0;
 }
 
 bool
 channel_set_find(
     const struct channel_set *set, const char *name, size_t len, size_t *i)
 {
+	if (set->places != NULL) {
+		const uint32_t place = *place_of(set, name, len);
+
+		*i = place != 0 ? place - 1 : set->n;
+		return place != 0;
+	}
 	for (*i = 0; *i < set->n; ++*i)
 		if (set->items[*i].len == len &&
 		    memcmp(set->items[*i].name, name, len) == 0)
@@ -45,6 +113,22 @@ channel_set_has(const struct channel_set *set, const char *name, size_t len)
 	return channel_set_find(set, name, len, &i);
 }
 
+static int
+grow_items(struct channel_set *set)
+{
+	size_t size = set->size ? 2 * set->size : 8;
+	struct channel *bigger;
+
+	if (set->n < set->size)
+		return 0;
+	bigger = reallocarray(set->items, size, sizeof(*bigger));
+	if (bigger == NULL)
+		return -1;
+	set->items = bigger;
+	set->size = size;
+	return 0;
+}
+
 int
 channel_set_add(struct channel_set *set, const char *name, size_t len)
 {
@@ -52,20 +136,32 @@ channel_set_add(struct channel_set *set, const char *name, size_t len)
 
 	if (channel_set_has(set, name, len))
 		return 0;
-	if (set->n == set->size) {
-		size_t size = set->size ? 2 * set->size : 8;
-		struct channel *bigger =
-		    reallocarray(set->items, size, sizeof(*bigger));
-
-		if (bigger == NULL)
-			return -1;
-		set->items = bigger;
-		set->size = size;
-	}
-	if ((copy = strndup(name, len)) == NULL)
+	if (grow_items(set) == -1 || grow_index(set) == -1 ||
+	    (copy = strndup(name, len)) == NULL)
 		return -1;
 	set->items[set->n++] = (struct channel){ copy, len };
+	if (set->places != NULL)
+		note_place(set, set->n - 1);
 	return 0;
+}
+
+void
+channel_set_keep(struct channel_set *set, const bool *is_kept)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < set->n; i++) {
+		if (is_kept[i])
+			set->items[n++] = set->items[i];
+		else
+			free(set->items[i].name);
+	}
+	set->n = n;
+	if (set->places == NULL)
+		return;
+	memset(set->places, 0, set->nplaces * sizeof(*set->places));
+	for (i = 0; i < n; i++)
+		note_place(set, i);
 }
 
 int

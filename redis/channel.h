@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: ISC */
-/* A set of channel names.  Pure. */
+/* A set of channel names, or of other names in Redis.  Pure. */
 #ifndef CHANNEL_H
 #define CHANNEL_H
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct channel {
 	char *name; /* owned, NUL-terminated; holds no NUL */
@@ -14,6 +15,9 @@ struct channel {
 struct channel_set {
 	struct channel *items; /* owned */
 	size_t n, size;
+	/* of a set that is not small: places of items by their names' hashes */
+	uint32_t *places; /* owned; 0: none here, else its number and one */
+	size_t nplaces;	  /* a power of two */
 };
 
 /* Make it empty. */
@@ -29,6 +33,9 @@ bool channel_set_has(
 /* As channel_set_has; *i becomes its number in items. */
 bool channel_set_find(
     const struct channel_set *set, const char *name, size_t len, size_t *i);
+
+/* Forget the names whose is_kept[i] is false; the others move up. */
+void channel_set_keep(struct channel_set *set, const bool *is_kept);
 
 /*
  * Add the names of a comma-separated list, blanks round them stripped, empty

@@ -16,7 +16,7 @@ enum {
 	AT_IS_REPLICA,
 	AT_HAS_MORE,
 	AT_PATTERNS,
-	AT_SESSION,
+	AT_GRANTS,
 	AT_CHANNELS,
 	AT_RECORDS,
 	AT_NEXT_BYTES,
@@ -29,6 +29,7 @@ bool
 snapshot_is_valid(const redisReply *r)
 {
 	return r->type == REDIS_REPLY_ARRAY && r->elements == NMEMBERS &&
+	       r->element[AT_GRANTS]->type == REDIS_REPLY_ARRAY &&
 	       r->element[AT_CHANNELS]->type == REDIS_REPLY_ARRAY &&
 	       r->element[AT_RECORDS]->type == REDIS_REPLY_ARRAY;
 }
@@ -49,12 +50,17 @@ text(const redisReply *r)
 }
 
 void
-snapshot_read(
-    const redisReply *r, struct taken_channel *found, size_t n, struct take *t)
+snapshot_read(const redisReply *r, struct taken_channel *found, size_t n,
+    struct taken_grant *grants, size_t ngrants, struct take *t)
 {
 	redisReply *const *m = r->element;
-	const redisReply *channels = m[AT_CHANNELS];
+	const redisReply *channels = m[AT_CHANNELS], *texts = m[AT_GRANTS];
 	size_t i;
+
+	memset(grants, 0, ngrants * sizeof(*grants));
+	for (i = 0; i < ngrants && i < texts->elements; i++)
+		grants[i] = (struct taken_grant){ text(texts->element[i]),
+			(size_t)texts->element[i]->len };
 
 	memset(found, 0, n * sizeof(*found));
 	for (i = 0; i < n && 2 * i + 1 < channels->elements; i++) {
@@ -68,9 +74,10 @@ snapshot_read(
 		.is_replica = number(m[AT_IS_REPLICA]) != 0,
 		.has_more = number(m[AT_HAS_MORE]) != 0,
 		.patterns = text(m[AT_PATTERNS]),
-		.session = text(m[AT_SESSION]),
-		.session_len = (size_t)m[AT_SESSION]->len,
+		.grants = grants,
+		.ngrants = ngrants,
 		.channels = found,
+		.nchannels = n,
 		.nrecords = m[AT_RECORDS]->elements / 2,
 		.next_bytes = number(m[AT_NEXT_BYTES]),
 		.token = text(m[AT_TOKEN]),

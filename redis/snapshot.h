@@ -17,10 +17,11 @@ struct redisReply;
 /* Has r the form of what the script returns?  The others need that. */
 bool snapshot_is_valid(const struct redisReply *r);
 
-/* Fill *t, and found[] with what there is of each of n channels; t borrows
- * from r and found.  is_not_atomic is the caller's to set. */
+/* Fill *t, found[] with what there is of each of n channels, and grants[]
+ * likewise of ngrants; t borrows from r, found and grants.  is_not_atomic is
+ * the caller's to set. */
 void snapshot_read(const struct redisReply *r, struct taken_channel *found,
-    size_t n, struct take *t);
+    size_t n, struct taken_grant *grants, size_t ngrants, struct take *t);
 
 /* Record i of it, which is one of channel *channel of n; rec borrows from r.
  * Returns 0, or -1 if it is none (somebody wrote to the list by hand). */

@@ -5,22 +5,28 @@
 #include "lua_snapshot.h"
 
 static void
-build_eval(struct take_words *w, const char *session_key)
+add_keys(struct command *c, const struct channel_set *keys)
+{
+	size_t i;
+
+	for (i = 0; i < keys->n; i++)
+		command_add(c, keys->items[i].name, keys->items[i].len);
+}
+
+static void
+build_eval(struct take_words *w)
 {
 	struct command *c = &w->eval;
 	size_t i;
 
 	command_add_text(c, "EVAL");
 	command_add(c, lua_snapshot.text, lua_snapshot.len);
-	command_add_number(c, 5 + 2 * w->channels->n);
+	command_add_number(c, 4 + w->keys->n + 2 * w->channels->n);
 	command_add_name(c, "clock", "");
 	command_add_name(c, "epoch", "");
 	command_add_name(c, "recorder", "");
-	if (session_key != NULL)
-		command_add_text(c, session_key);
-	else
-		command_add_name(c, "recorder", ""); /* see snapshot.lua */
 	command_add_name(c, "last", "");
+	add_keys(c, w->keys);
 	for (i = 0; i < w->channels->n; i++) {
 		command_add_name(c, "history:", w->channels->items[i].name);
 		command_add_name(c, "meta:", w->channels->items[i].name);
@@ -29,7 +35,7 @@ build_eval(struct take_words *w, const char *session_key)
 }
 
 static void
-build_subscribe(struct take_words *w, const char *session_key)
+build_subscribe(struct take_words *w)
 {
 	struct command *c = &w->subscribe;
 	size_t i;
@@ -38,25 +44,25 @@ build_subscribe(struct take_words *w, const char *session_key)
 	command_add_name(c, "recorder", "");
 	for (i = 0; i < w->channels->n; i++)
 		command_add_name(c, "event:", w->channels->items[i].name);
-	if (session_key != NULL)
-		command_add_text(c, session_key);
+	add_keys(c, w->keys);
 	command_fix(c);
 }
 
 int
 take_words_init(struct take_words *w, const char *prefix,
-    const struct channel_set *channels, const char *session_key)
+    const struct channel_set *channels, const struct channel_set *keys)
 {
-	const size_t n = channels->n;
+	const size_t n = channels->n, m = keys->n;
 	int eval, subscribe;
 
 	w->channels = channels;
-	eval = command_init(&w->eval, prefix, 12 + 3 * n, 8 + 3 * n);
-	subscribe = command_init(&w->subscribe, prefix, 3 + 2 * n, 1 + n);
+	w->keys = keys;
+	eval = command_init(&w->eval, prefix, 12 + m + 3 * n, 9 + 3 * n);
+	subscribe = command_init(&w->subscribe, prefix, 2 + m + 2 * n, 1 + n);
 	if (eval == -1 || subscribe == -1)
 		return -1;
-	build_eval(w, session_key);
-	build_subscribe(w, session_key);
+	build_eval(w);
+	build_subscribe(w);
 	return 0;
 }
 
@@ -81,6 +87,7 @@ set_eval(struct take_words *w, const struct position *positions,
 			    : start->kind == CURSOR_SINCE ? "since"
 							  : "");
 	command_add_number(c, start->number);
+	command_add_number(c, w->keys->n);
 	for (i = 0; i < w->channels->n; i++)
 		command_add_number(c, positions[i].id);
 }

@@ -35,6 +35,12 @@ struct taken_channel {
 			       * gone.  0 where nothing is new */
 };
 
+/* The grant of a session. */
+struct taken_grant {
+	const char *text; /* NULL: there is none */
+	size_t len;	  /* bytes */
+};
+
 /* What a take found; the pointers are borrowed (see redis_sub_read_take). */
 struct take {
 	uint64_t clock; /* last id given out; 0: empty store */
@@ -47,9 +53,11 @@ struct take {
 	const char *patterns; /* of the active recorder; NULL: there is none */
 	const char *token;    /* and its name */
 	bool has_relays;      /* it passes messages on live just now */
-	const char *session;  /* grant of the session; NULL: there is none */
-	size_t session_len;   /* bytes */
-	const struct taken_channel *channels; /* one for each */
+	const struct taken_grant
+	    *grants; /* one for each key that was asked for */
+	size_t ngrants;
+	const struct taken_channel *channels; /* one for each, but for those */
+	size_t nchannels; /* that came in while the take was on its way */
 	size_t nrecords;
 	uint64_t next_bytes; /* TAKE_PROBE: size of the next record, 0: none */
 };
@@ -57,18 +65,19 @@ struct take {
 /* The two commands of a take that have more than one word. */
 struct take_words {
 	struct command eval;	  /* the snapshot's script */
-	struct command subscribe; /* live records, notices, the session */
-	const struct channel_set *channels; /* borrowed */
+	struct command subscribe; /* live records, notices, the sessions */
+	const struct channel_set *channels; /* borrowed, as is the next */
+	const struct channel_set *keys;
 };
 
 /*
  * Build what is the same in each take of those channels, and with them of the
- * session's grant under session_key (NULL for none).  Borrows prefix (that of
- * names in Redis), channels and key for w's life.  Returns 0, or -1 without
- * memory; take_words_free either way.
+ * sessions' grants under those keys.  Borrows prefix (that of
+ * names in Redis), channels and keys for w's life; both sets stay as they are.
+ * Returns 0, or -1 without memory; take_words_free either way.
  */
 int take_words_init(struct take_words *w, const char *prefix,
-    const struct channel_set *channels, const char *session_key);
+    const struct channel_set *channels, const struct channel_set *keys);
 void take_words_free(struct take_words *w);
 
 /*

@@ -29,7 +29,7 @@ coverage_tells_what_changed(void **state)
 	};
 	static char all_name[] = "all", foo_name[] = "foo";
 	static struct channel items[] = { { all_name, 3 }, { foo_name, 3 } };
-	static const struct channel_set channels = { items, 2, 2 };
+	static const struct channel_set channels = { items, 2, 2, NULL, 0 };
 	struct position positions[2];
 	size_t i;
 
@@ -118,7 +118,7 @@ up(struct plain *p, const char *token)
 static bool
 keep(struct plain *p, const char *payload)
 {
-	return plain_keep(p, payload, strlen(payload));
+	return plain_keep(p, 1, payload, strlen(payload));
 }
 
 /* What is held, each after a '.' */
@@ -127,11 +127,13 @@ check_held(const struct plain *p, const char *want)
 {
 	char got[100] = "";
 	const char *payload;
-	size_t at = 0, len, n = 0;
+	size_t at = 0, channel, len, n = 0;
 
-	while (plain_next_held(p, &at, &payload, &len))
+	while (plain_next_held(p, &at, &channel, &payload, &len)) {
+		assert_int_equal(channel, 1);
 		n += (size_t)snprintf(
 		    got + n, sizeof(got) - n, ".%.*s", (int)len, payload);
+	}
 	assert_string_equal(got, want);
 }
 
@@ -230,24 +232,24 @@ static void
 megabyte_is_held_at_most(void **state)
 {
 	/* what is over it is dropped, not passed on out of turn */
-	const size_t len = (1 << 20) - 2 * sizeof(size_t) - 1;
+	const size_t len = (1 << 20) - 4 * sizeof(size_t) - 1;
 	char *large = calloc(1, len + 1);
 	const char *payload;
-	size_t at = 0, got;
+	size_t at = 0, channel, got;
 	struct plain p;
 
 	(void)state;
 	plain_init(&p, 1, false);
 	up(&p, "abc");
-	assert_true(plain_keep(&p, large, len));
+	assert_true(plain_keep(&p, 0, large, len));
 	assert_true(keep(&p, "xy"));
 	assert_true(keep(&p, "z"));
 	assert_true(keep(&p, ""));
-	assert_true(plain_next_held(&p, &at, &payload, &got));
+	assert_true(plain_next_held(&p, &at, &channel, &payload, &got));
 	assert_int_equal(got, len);
-	assert_true(plain_next_held(&p, &at, &payload, &got));
+	assert_true(plain_next_held(&p, &at, &channel, &payload, &got));
 	assert_true(is_equal(payload, got, (struct str)S("z")));
-	assert_false(plain_next_held(&p, &at, &payload, &got));
+	assert_false(plain_next_held(&p, &at, &channel, &payload, &got));
 	plain_free(&p);
 	free(large);
 }

@@ -102,7 +102,7 @@ take_shows_that_the_store_went_back(void **state)
 		{ "no epoch", 200, 0, { 200, 50 }, true },
 	};
 	struct taken_channel channels[2] = { { 0, 0 }, { 0, 0 } };
-	struct take t = { .channels = channels };
+	struct take t = { .channels = channels, .nchannels = 2 };
 	struct progress p;
 	size_t i;
 
@@ -127,7 +127,9 @@ position_of_a_batch_shows_nothing(void **state)
 	/* a position that is only where a batch ended, and a stream that has
 	 * seen nothing of a store, show nothing */
 	struct taken_channel channels[2] = { { 20, 0 }, { 20, 0 } };
-	struct take t = { .clock = 100, .epoch = 10, .channels = channels };
+	struct take t = {
+		.clock = 100, .epoch = 10, .channels = channels, .nchannels = 2
+	};
 	struct progress p;
 
 	(void)state;
@@ -163,7 +165,7 @@ records_show_that_the_store_went_back(void **state)
 	static const struct taken_channel channels[2] = { { 110, 0 },
 		{ 50, 0 } };
 	const struct take t = {
-		.clock = 110, .epoch = 10, .channels = channels
+		.clock = 110, .epoch = 10, .channels = channels, .nchannels = 2
 	};
 	const struct record *rec;
 	struct progress p;
@@ -196,9 +198,10 @@ replica_may_lag_for_a_while(void **state)
 	const struct take behind = { .clock = 99,
 		.epoch = 10,
 		.is_replica = true,
-		.channels = channels };
+		.channels = channels,
+		.nchannels = 2 };
 	const struct take there = {
-		.clock = 100, .epoch = 10, .channels = channels
+		.clock = 100, .epoch = 10, .channels = channels, .nchannels = 2
 	};
 	const int64_t later_ms = NOW_MS + 10 * LAG_MS;
 	struct progress p;
@@ -226,7 +229,8 @@ stream_begins_at_the_floor(void **state)
 	const struct take t = { .clock = 100,
 		.epoch = 10,
 		.is_replica = true,
-		.channels = channels };
+		.channels = channels,
+		.nchannels = 2 };
 	struct resume r = { .floor = 95 };
 	struct progress p;
 
@@ -257,7 +261,7 @@ forgotten_store_shows_nothing(void **state)
 	 * passes, and shows nothing */
 	static const struct taken_channel channels[2] = { { 40, 0 }, { 0, 0 } };
 	const struct take t = {
-		.clock = 40, .epoch = 30, .channels = channels
+		.clock = 40, .epoch = 30, .channels = channels, .nchannels = 2
 	};
 	struct progress p;
 
@@ -295,7 +299,7 @@ take_sets_the_positions(void **state)
 		    130 },
 	};
 	struct taken_channel channels[2] = { { 115, 0 }, { 50, 0 } };
-	struct take t = { .epoch = 10, .channels = channels };
+	struct take t = { .epoch = 10, .channels = channels, .nchannels = 2 };
 	struct progress p;
 	size_t i;
 
@@ -333,7 +337,7 @@ what_is_gone_is_trimmed(void **state)
 		{ { 95, 95 }, { true, true } },
 	};
 	struct taken_channel channels[2] = { { 0, 0 }, { 0, 0 } };
-	const struct take t = { .channels = channels };
+	const struct take t = { .channels = channels, .nchannels = 2 };
 	struct progress p;
 	size_t i, channel;
 

@@ -29,18 +29,19 @@ whole_answer_becomes_a_take(void **state)
 {
 	redisReply *r = reply_of(
 	    "*12\r\n:7\r\n:3\r\n:99\r\n:1\r\n:1\r\n"
-	    "$3\r\na,*\r\n$2\r\n{}\r\n"
+	    "$3\r\na,*\r\n*2\r\n$2\r\n{}\r\n$-1\r\n"
 	    "*4\r\n:7\r\n:5\r\n:0\r\n:-1\r\n"
 	    "*4\r\n:1\r\n$21\r\n" RECORD "\r\n:0\r\n$4\r\njunk\r\n:6291456\r\n"
 	    "$3\r\nabc\r\n:1\r\n");
 	struct taken_channel found[2];
+	struct taken_grant grants[2];
 	struct record rec;
 	struct take t;
 	size_t channel;
 
 	(void)state;
 	assert_true(snapshot_is_valid(r));
-	snapshot_read(r, found, 2, &t);
+	snapshot_read(r, found, 2, grants, 2, &t);
 	assert_int_equal(t.clock, 7);
 	assert_int_equal(t.epoch, 3);
 	assert_int_equal(t.now_us, 99);
@@ -49,8 +50,10 @@ whole_answer_becomes_a_take(void **state)
 	assert_true(t.has_relays);
 	assert_string_equal(t.patterns, "a,*");
 	assert_string_equal(t.token, "abc");
-	assert_string_equal(t.session, "{}");
-	assert_int_equal(t.session_len, 2);
+	assert_int_equal(t.ngrants, 2);
+	assert_string_equal(t.grants[0].text, "{}");
+	assert_int_equal(t.grants[0].len, 2);
+	assert_null(t.grants[1].text);
 	assert_ptr_equal(t.channels, found);
 	assert_int_equal(found[0].last, 7);
 	assert_int_equal(found[0].oldest_prev, 5);
@@ -72,16 +75,16 @@ empty_store_has_nothing(void **state)
 {
 	redisReply *r =
 	    reply_of("*12\r\n:0\r\n:0\r\n:99\r\n:0\r\n:0\r\n"
-		     "$-1\r\n$-1\r\n*0\r\n*0\r\n:0\r\n$-1\r\n:0\r\n");
+		     "$-1\r\n*0\r\n*0\r\n*0\r\n:0\r\n$-1\r\n:0\r\n");
 	struct taken_channel found[1] = { { 1, 1 } };
 	struct take t;
 
 	(void)state;
 	assert_true(snapshot_is_valid(r));
-	snapshot_read(r, found, 1, &t);
+	snapshot_read(r, found, 1, NULL, 0, &t);
 	assert_null(t.patterns);
 	assert_null(t.token);
-	assert_null(t.session);
+	assert_int_equal(t.ngrants, 0);
 	assert_false(
 	    t.has_relays || t.is_replica || t.has_more || t.is_not_atomic);
 	assert_int_equal(t.nrecords, 0);
@@ -95,14 +98,16 @@ other_answers_are_invalid(void **state)
 	static const char *const table[] = { "+OK\r\n", "$-1\r\n", "*-1\r\n",
 		"*0\r\n", "-ERR no\r\n",
 		/* eleven members, and thirteen */
-		"*11\r\n:0\r\n:0\r\n:0\r\n:0\r\n:0\r\n$-1\r\n$-1\r\n"
+		"*11\r\n:0\r\n:0\r\n:0\r\n:0\r\n:0\r\n$-1\r\n*0\r\n"
 		"*0\r\n*0\r\n:0\r\n$-1\r\n",
-		"*13\r\n:0\r\n:0\r\n:0\r\n:0\r\n:0\r\n$-1\r\n$-1\r\n"
+		"*13\r\n:0\r\n:0\r\n:0\r\n:0\r\n:0\r\n$-1\r\n*0\r\n"
 		"*0\r\n*0\r\n:0\r\n$-1\r\n:0\r\n:0\r\n",
 		/* no array where there should be one */
 		"*12\r\n:0\r\n:0\r\n:0\r\n:0\r\n:0\r\n$-1\r\n$-1\r\n"
+		"*0\r\n*0\r\n:0\r\n$-1\r\n:0\r\n",
+		"*12\r\n:0\r\n:0\r\n:0\r\n:0\r\n:0\r\n$-1\r\n*0\r\n"
 		":0\r\n*0\r\n:0\r\n$-1\r\n:0\r\n",
-		"*12\r\n:0\r\n:0\r\n:0\r\n:0\r\n:0\r\n$-1\r\n$-1\r\n"
+		"*12\r\n:0\r\n:0\r\n:0\r\n:0\r\n:0\r\n$-1\r\n*0\r\n"
 		"*0\r\n$1\r\nx\r\n:0\r\n$-1\r\n:0\r\n" };
 	size_t i;
 

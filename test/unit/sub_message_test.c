@@ -8,7 +8,10 @@
 
 static char all[] = "all", foo[] = "foo";
 static struct channel two[] = { { all, 3 }, { foo, 3 } };
-static const struct channel_set channels = { two, 2, 2 };
+static const struct channel_set channels = { two, 2, 2, NULL, 0 };
+static char key[] = "p:session:ab", other_key[] = "p:session:cd";
+static struct channel key_items[] = { { key, 12 }, { other_key, 12 } };
+static const struct channel_set keys = { key_items, 2, 2, NULL, 0 };
 
 /* The reply of three strings.  The caller frees it. */
 static redisReply *
@@ -51,6 +54,7 @@ messages_are_told_apart_by_their_channel(void **state)
 		{ "message", "other", "x", SUB_NONE, 0 },
 		{ "message", "p:recorder", "0 0 r\nup 1 x", SUB_NOTICE, 0 },
 		{ "message", "p:session:ab", "", SUB_SESSION, 0 },
+		{ "message", "p:session:cd", "", SUB_SESSION, 1 },
 		{ "message", "p:session:abc", "", SUB_NOTICE, 0 },
 		{ "subscribe", "p:event:all", record, SUB_NONE, 0 },
 		{ "pmessage", "all", "x", SUB_NONE, 0 },
@@ -65,7 +69,7 @@ messages_are_told_apart_by_their_channel(void **state)
 		struct sub_message m = { .channel = 0 };
 
 		assert_true(sub_message_is_push(r));
-		if (sub_message_read(&m, r, "p:", &channels, "p:session:ab") !=
+		if (sub_message_read(&m, r, "p:", &channels, &keys) !=
 			table[i].want ||
 		    (table[i].want != SUB_NONE && m.channel != table[i].number))
 			fail_msg("row %zu", i);
@@ -91,10 +95,31 @@ answers_are_no_pushes(void **state)
 		assert_int_equal(redisReaderGetReply(reader, &r), REDIS_OK);
 		assert_false(sub_message_is_push(r));
 		assert_int_equal(
-		    sub_message_read(&m, r, "p:", &channels, NULL), SUB_NONE);
+		    sub_message_read(&m, r, "p:", &channels, &keys), SUB_NONE);
 		freeReplyObject(r);
 		redisReaderFree(reader);
 	}
+}
+
+static void
+pong_is_a_push(void **state)
+{
+	/* it brings what PING took along */
+	redisReader *reader = redisReaderCreate();
+	struct sub_message m;
+	void *r = NULL;
+
+	(void)state;
+	redisReaderFeed(reader, "*2\r\n$4\r\npong\r\n$2\r\n17\r\n", 22);
+	assert_int_equal(redisReaderGetReply(reader, &r), REDIS_OK);
+	assert_non_null(r);
+	assert_true(sub_message_is_push(r));
+	assert_int_equal(
+	    sub_message_read(&m, r, "p:", &channels, &keys), SUB_PONG);
+	assert_int_equal(m.payload_len, 2);
+	assert_memory_equal(m.payload, "17", 2);
+	freeReplyObject(r);
+	redisReaderFree(reader);
 }
 
 int
@@ -103,6 +128,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(messages_are_told_apart_by_their_channel),
 		cmocka_unit_test(answers_are_no_pushes),
+		cmocka_unit_test(pong_is_a_push),
 	};
 
 	return cmocka_run_group_tests_name("sub_message", tests, NULL, NULL);

@@ -21,33 +21,45 @@ assert_words(const struct command *c, int first, const char *want)
 
 static char all[] = "all", foo[] = "foo";
 static struct channel two[] = { { all, 3 }, { foo, 3 } };
-static const struct channel_set channels = { two, 2, 2 };
+static const struct channel_set channels = { two, 2, 2, NULL, 0 };
+static char key[] = "p:session:ab", other_key[] = "p:session:cd";
+static struct channel key_items[] = { { key, 12 }, { other_key, 12 } };
+static const struct channel_set no_keys;
 
 static void
-session_has_its_key_in_its_place(void **state)
+sessions_have_their_keys_in_their_place(void **state)
 {
-	/* snapshot.lua knows its keys by their places: without a session the
-	 * recorder's stands in its place, and is subscribed to once */
+	/* snapshot.lua knows its keys by their places */
 	static const struct {
-		const char *key, *keys, *subscribe;
+		size_t nkeys;
+		const char *keys, *subscribe;
 	} table[] = {
-		{ NULL,
-		    "9 p:clock p:epoch p:recorder p:recorder p:last"
+		{ 0,
+		    "8 p:clock p:epoch p:recorder p:last"
 		    " p:history:all p:meta:all p:history:foo p:meta:foo",
 		    "SUBSCRIBE p:recorder p:event:all p:event:foo" },
-		{ "p:session:ab",
-		    "9 p:clock p:epoch p:recorder p:session:ab p:last"
+		{ 1,
+		    "9 p:clock p:epoch p:recorder p:last p:session:ab"
 		    " p:history:all p:meta:all p:history:foo p:meta:foo",
 		    "SUBSCRIBE p:recorder p:event:all p:event:foo"
 		    " p:session:ab" },
+		{ 2,
+		    "10 p:clock p:epoch p:recorder p:last p:session:ab"
+		    " p:session:cd"
+		    " p:history:all p:meta:all p:history:foo p:meta:foo",
+		    "SUBSCRIBE p:recorder p:event:all p:event:foo"
+		    " p:session:ab p:session:cd" },
 	};
 	struct take_words w;
 	size_t i;
 
 	(void)state;
 	for (i = 0; i < ROWS(table); i++) {
+		const struct channel_set keys = { key_items, table[i].nkeys, 2,
+			NULL, 0 };
+
 		assert_int_equal(
-		    take_words_init(&w, "p:", &channels, table[i].key), 0);
+		    take_words_init(&w, "p:", &channels, &keys), 0);
 		assert_string_equal(w.eval.argv[0], "EVAL");
 		assert_int_equal(w.eval.lens[1], strlen(w.eval.argv[1]));
 		assert_words(&w.eval, 2, table[i].keys);
@@ -69,34 +81,34 @@ each_take_replaces_the_last(void **state)
 	} table[] = {
 		{ { CURSOR_NONE, 0 }, 9,
 		    { { 1, true, true }, { 2, false, true } },
-		    "4194304 9  0 1 2", "all foo" },
+		    "4194304 9  0 0 1 2", "all foo" },
 		{ { CURSOR_ID, 5 }, 5,
 		    { { 5, false, false }, { 5, false, false } },
-		    "4194304 5  5 5 5", "" },
+		    "4194304 5  5 0 5 5", "" },
 		{ { CURSOR_LAST, 3 }, 0,
 		    { { 1, false, false }, { 2, false, true } },
-		    "4194304 0 last 3 1 2", "foo" },
+		    "4194304 0 last 3 0 1 2", "foo" },
 		{ { CURSOR_SINCE, 60 }, UINT64_MAX,
 		    { { 0, false, true }, { UINT64_MAX, false, false } },
 		    "4194304 18446744073709551615 since 60"
-		    " 0 18446744073709551615",
+		    " 0 0 18446744073709551615",
 		    "all" },
 		{ { CURSOR_EARLIEST, 0 }, 0,
 		    { { 0, false, false }, { 0, false, false } },
-		    "4194304 0  0 0 0", "" },
+		    "4194304 0  0 0 0 0", "" },
 	};
 	struct take_words w;
 	size_t i;
 
 	(void)state;
-	assert_int_equal(take_words_init(&w, "p:", &channels, "p:s"), 0);
+	assert_int_equal(take_words_init(&w, "p:", &channels, &no_keys), 0);
 	for (i = 0; i < ROWS(table); i++) {
 		take_words_set(&w, table[i].positions, table[i].highest,
 		    &table[i].start, 4194304);
-		/* after EVAL, the script, the number of keys, and nine */
-		assert_words(&w.eval, 12, table[i].eval);
-		/* after SUBSCRIBE and four channels of ours */
-		assert_words(&w.subscribe, 5, table[i].plain);
+		/* after EVAL, the script, the number of keys, and eight */
+		assert_words(&w.eval, 11, table[i].eval);
+		/* after SUBSCRIBE and three channels of ours */
+		assert_words(&w.subscribe, 4, table[i].plain);
 	}
 	take_words_free(&w);
 }
@@ -109,7 +121,9 @@ longest_names_have_room(void **state)
 	static char name[CHANNEL_LEN_MAX + 1];
 	static struct channel thousand[1000];
 	static struct position positions[1000];
-	static const struct channel_set most = { thousand, 1000, 1000 };
+	static const struct channel_set most = { thousand, 1000, 1000, NULL,
+		0 };
+	static const struct channel_set keys = { key_items, 1, 1, NULL, 0 };
 	struct take_words w;
 	size_t i;
 
@@ -119,10 +133,10 @@ longest_names_have_room(void **state)
 		thousand[i] = (struct channel){ name, CHANNEL_LEN_MAX };
 		positions[i] = (struct position){ UINT64_MAX, true, true };
 	}
-	assert_int_equal(take_words_init(&w, "p:", &most, "p:s"), 0);
+	assert_int_equal(take_words_init(&w, "p:", &most, &keys), 0);
 	take_words_set(&w, positions, UINT64_MAX,
 	    &(struct cursor){ CURSOR_SINCE, 1 }, TAKE_BYTES_MAX);
-	assert_int_equal(w.eval.argc, 12 + 3000);
+	assert_int_equal(w.eval.argc, 13 + 3000);
 	assert_int_equal(w.subscribe.argc, 3 + 2000);
 	take_words_free(&w);
 }
@@ -223,7 +237,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(session_has_its_key_in_its_place),
+		cmocka_unit_test(sessions_have_their_keys_in_their_place),
 		cmocka_unit_test(each_take_replaces_the_last),
 		cmocka_unit_test(longest_names_have_room),
 		cmocka_unit_test(cuts_halve_down_to_a_single_record),
