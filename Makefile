@@ -17,7 +17,7 @@ parent := children handover kept listener socket
 recorder := expected lease limits record_pub record_queue record_relay record_sub \
 	recorder
 redis := channel command event publish record redis_conn snapshot sse sub_message take
-base := backoff buf clock config glob log parse password redis_address sandbox utf8
+base := backoff buf clock config fdpass glob log parse password redis_address sandbox utf8
 
 FOLDERS := parent recorder redis base
 MODULES := $(top) $(foreach folder,$(FOLDERS),$($(folder)))
