@@ -13,7 +13,7 @@ PROGRAMS := fcgi-sse sse-publish
 top := client complain cookie delivery follow line_queue line_sender lines origin \
 	outlet plain progress publish_lines redis_sub refusal reply request respond \
 	resume session session_grant session_key stream verdict
-parent := children handover kept listener socket
+parent := carriers children handover kept listener place pool signals socket start state
 recorder := expected lease limits record_pub record_queue record_relay record_sub \
 	recorder
 redis := channel command event publish record redis_conn snapshot sse sub_message take
