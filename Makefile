@@ -13,11 +13,11 @@ PROGRAMS := fcgi-sse sse-publish
 top := block client complain cookie delivery follow line_queue line_sender lines origin \
 	outlet plain progress publish_lines redis_sub refusal reply request respond \
 	resume session session_grant session_key stream stream_sink verdict
-parent := children handover kept listener socket
+parent := carriers children handover kept listener place pool signals socket start state
 recorder := expected lease limits record_pub record_queue record_relay record_sub \
 	recorder
 redis := channel command event publish record redis_conn snapshot sse sub_message take
-base := backoff buf clock config glob log parse password redis_address sandbox utf8
+base := backoff buf clock config fdpass glob log parse password redis_address sandbox utf8
 
 FOLDERS := parent recorder redis base
 MODULES := $(top) $(foreach folder,$(FOLDERS),$($(folder)))

@@ -324,7 +324,23 @@ client_end(struct client *cl)
 {
 	if (cl == NULL)
 		return;
-	if (!cl->is_cgi)
+	if (!cl->is_cgi) {
 		FCGX_Finish_r(&cl->fcgi);
+		/* with FCGI_KEEP_CONN it is left open, for the next request */
+		if (cl->fcgi.ipcFd != -1)
+			close(cl->fcgi.ipcFd);
+	}
+	free(cl);
+}
+
+void
+client_forget(struct client *cl)
+{
+	int fd = cl->fcgi.ipcFd;
+
+	/* Its own way to close begins with shutdown(), which would end the
+	 * connection for all who have it. */
+	FCGX_Free(&cl->fcgi, 0);
+	close(fd);
 	free(cl);
 }

@@ -12,7 +12,11 @@
 
 struct client;
 
-enum client_result { CLIENT_OK, CLIENT_GONE };
+enum client_result {
+	CLIENT_OK,
+	CLIENT_GONE,
+	CLIENT_MOVED /* another process answers it from here on */
+};
 
 /* Once in the parent, before the listener sets its signal handlers: libfcgi
  * sets some of its own. */
@@ -63,5 +67,12 @@ bool client_is_cgi(const struct client *cl);
  * In FastCGI not after CLIENT_GONE: libfcgi would write again and linger;
  * _exit() then. */
 void client_end(struct client *cl);
+
+/*
+ * After CLIENT_MOVED, in FastCGI: close this process's descriptor and release
+ * everything.  The connection, which another process has, too, stays as it is:
+ * nothing is written to it and it is not shut down.
+ */
+void client_forget(struct client *cl);
 
 #endif

@@ -3,10 +3,11 @@
  * main() of fcgi-sse: settings, and FastCGI or CGI.
  *
  * Started by a CGI server it answers one request and ends.  Otherwise it is
- * the parent (listener.c), whose children come back here: serve() for each
- * connection, record() for the recorder.
+ * the parent (listener.c), whose children come back here: serve() for
+ * connections, record() for the recorder, carry() for carriers.
  */
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,24 +28,47 @@
 
 /* --- the children ------------------------------------------------------- */
 
-static void __attribute__((noreturn))
-serve(const struct config *cfg, int fd, enum admission admission, int life_fd)
+/* One connection, from its request to the end of its answer here. */
+static void
+serve_one(const struct config *cfg, const struct accepted *a,
+    struct respond_links *links)
 {
 	struct client *cl;
 	const char *why;
 
-	stream_catch_stop();
-	cl = client_accept(fd, (int64_t)cfg->request_timeout_s * 1000,
+	cl = client_accept(a->fd, (int64_t)cfg->request_timeout_s * 1000,
 	    (int64_t)cfg->write_timeout_s * 1000, &why);
 	if (cl == NULL) {
 		if (why != NULL)
 			log_warn("%s", why);
 		_exit(EX_OK);
 	}
+	switch (respond(cl, cfg, a->admission, links)) {
+	case CLIENT_OK:
+		client_end(cl);
+		return;
+	case CLIENT_MOVED:
+		client_forget(cl);
+		return;
+	case CLIENT_GONE:
+		break;
+	}
 	/* who is gone is not written to again: libfcgi would linger */
-	if (respond(cl, cfg, admission, life_fd) == CLIENT_GONE)
-		_exit(EX_OK);
-	client_end(cl);
+	_exit(EX_OK);
+}
+
+static void __attribute__((noreturn)) serve(const struct config *cfg,
+    const struct accepted *first, const struct responder_link *link)
+{
+	struct respond_links links = { .life_fd = link->life_fd,
+		.door_fd = link->door_fd };
+	struct place place = link->place;
+	struct accepted a = *first;
+
+	stream_catch_stop();
+	do
+		serve_one(cfg, &a, &links);
+	while (!stream_is_stopping() && place_wait(&place, &a));
 	exit(EX_OK);
 }
 
@@ -52,6 +76,20 @@ static void __attribute__((noreturn))
 record(const struct config *cfg, int ready_fd)
 {
 	exit(recorder_run(cfg, ready_fd));
+}
+
+static void __attribute__((noreturn))
+carry(const struct config *cfg, const struct carrier_link *link)
+{
+	struct pollfd door = { .fd = link->door_fd };
+	sigset_t mask;
+
+	(void)cfg;
+	stream_catch_stop();
+	sigprocmask(SIG_BLOCK, NULL, &mask);
+	sigdelset(&mask, SIGTERM);
+	ppoll(&door, 1, NULL, &mask);
+	exit(EX_OK);
 }
 
 /* --- CGI ---------------------------------------------------------------- */
@@ -73,6 +111,7 @@ stderr_is_the_client(void)
 static int
 serve_cgi(struct config *cfg)
 {
+	struct respond_links links = { .life_fd = -1, .door_fd = -1 };
 	struct client *cl;
 	const char *log = cfg->log;
 
@@ -87,7 +126,7 @@ serve_cgi(struct config *cfg)
 	}
 	cl = client_open_cgi((int64_t)cfg->write_timeout_s * 1000);
 	if (cl != NULL)
-		respond(cl, cfg, ADMISSION_OPEN, -1);
+		respond(cl, cfg, ADMISSION_OPEN, &links);
 	client_end(cl);
 	return EX_OK;
 }
@@ -186,7 +225,8 @@ prepare(struct config *cfg, int inherited_fd, char *error, size_t error_size,
 static int
 run_parent(struct config *cfg, char *const argv[], int inherited_fd)
 {
-	static const struct listener_children children = { serve, record };
+	static const struct listener_children children = { serve, record,
+		carry };
 	bool with_recorder = strcmp(cfg->record, "none") != 0;
 	char error[256];
 	int fd, code;

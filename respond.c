@@ -104,7 +104,8 @@ read_session(struct session *s, const struct request *req,
 
 static enum client_result
 subscribe(struct client *cl, const struct config *cfg,
-    const struct request *req, int life_fd, struct verdict *v)
+    const struct request *req, const struct respond_links *links,
+    struct verdict *v)
 {
 	struct session s;
 	enum client_result result;
@@ -113,7 +114,7 @@ subscribe(struct client *cl, const struct config *cfg,
 		result = refuse(cl, req, &s, v);
 	else if (req->method == METHOD_GET ||
 		 (req->method == METHOD_HEAD && s.needs_grant))
-		result = stream_run(cl, cfg, req, &s, life_fd);
+		result = stream_run(cl, cfg, req, &s, links->life_fd);
 	else
 		result = answer_without_stream(cl, req, &s);
 	session_close(&s);
@@ -122,11 +123,12 @@ subscribe(struct client *cl, const struct config *cfg,
 
 static enum client_result
 serve_role(struct client *cl, const struct config *cfg,
-    const struct request *req, int life_fd, struct verdict *v)
+    const struct request *req, const struct respond_links *links,
+    struct verdict *v)
 {
 	switch (req->role) {
 	case ROLE_SUBSCRIBE:
-		return subscribe(cl, cfg, req, life_fd, v);
+		return subscribe(cl, cfg, req, links, v);
 	case ROLE_PUBLISH: /* to come */
 	case ROLE_STATUS:
 	case ROLE_UNKNOWN:
@@ -140,7 +142,7 @@ serve_role(struct client *cl, const struct config *cfg,
 
 enum client_result
 respond(struct client *cl, const struct config *cfg, enum admission admission,
-    int life_fd)
+    struct respond_links *links)
 {
 	const struct request_limits limits = { cfg->prefix,
 		(size_t)cfg->max_channels };
@@ -152,7 +154,7 @@ respond(struct client *cl, const struct config *cfg, enum admission admission,
 	    admit(admission, &v) == -1)
 		result = refuse(cl, &req, NULL, &v);
 	else
-		result = serve_role(cl, cfg, &req, life_fd, &v);
+		result = serve_role(cl, cfg, &req, links, &v);
 	request_free(&req);
 	return result;
 }

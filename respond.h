@@ -7,11 +7,19 @@
 #include "client.h"
 #include "parent/listener.h"
 
-/* Answer the client's request: with a stream, or why there is none.  life_fd:
- * see listener.h.  Returns
+struct redis_sub;
+
+/* What a request may use beside its client. */
+struct respond_links {
+	int life_fd;	       /* see listener.h */
+	int door_fd;	       /* likewise; -1: its stream stays here */
+	struct redis_sub *sub; /* Redis' connection of the request before */
+};
+
+/* Answer the client's request: with a stream, or why there is none.  Returns
  * CLIENT_OK if the answer is to be ended properly, CLIENT_GONE if nobody reads
- * it any more. */
+ * it any more, CLIENT_MOVED if another process goes on with it. */
 enum client_result respond(struct client *cl, const struct config *cfg,
-    enum admission admission, int life_fd);
+    enum admission admission, struct respond_links *links);
 
 #endif

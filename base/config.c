@@ -74,6 +74,8 @@ static const struct option_row rows[] = {
 	    "at SIGTERM, end the streams spread over this time" },
 	{ "max-streams", TYPE_NUMBER, AT(max_streams), 1, 1000000, "1000", F,
 	    true, "N", "streams at a time" },
+	{ "streams-per-process", TYPE_NUMBER, AT(streams_per_process), 1, 10000,
+	    "1", F, true, "N", "live streams that may share a process" },
 	{ "max-channels", TYPE_NUMBER, AT(max_channels), 1, 1024, "64", F, true,
 	    "N", "channels of one stream" },
 	{ "event-bytes", TYPE_NUMBER, AT(event_bytes), 1, 16777216, "1048576",

@@ -40,6 +40,7 @@ struct config {
 	uint64_t write_timeout_s;
 	uint64_t drain_s;
 	uint64_t max_streams;
+	uint64_t streams_per_process; /* 1: none is carried */
 	uint64_t max_channels;
 	uint64_t event_bytes;
 	const char *log;

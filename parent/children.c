@@ -41,14 +41,14 @@ children_add(struct children *ch, pid_t pid, enum child_kind kind)
 
 /* Forget a child.  Returns 0, or -1 if it is unknown. */
 static int
-forget(struct children *ch, pid_t pid, enum child_kind *kind)
+forget(struct children *ch, pid_t pid, struct child *ended)
 {
 	size_t i;
 
 	for (i = 0; i < ch->n; i++)
 		if (ch->list[i].pid == pid) {
-			*kind = ch->list[i].kind;
-			ch->count[*kind]--;
+			*ended = ch->list[i];
+			ch->count[ended->kind]--;
 			ch->list[i] = ch->list[--ch->n];
 			return 0;
 		}
@@ -92,19 +92,24 @@ children_fork(struct children *ch, enum child_kind kind)
 }
 
 bool
-children_reap(struct children *ch, enum child_kind *kind)
+children_reap(struct children *ch, struct child *ended)
 {
+	static const char *const names[] = { [CHILD_STREAM] = "responder",
+		[CHILD_REFUSAL] = "responder",
+		[CHILD_POOLED] = "responder",
+		[CHILD_CARRIER] = "carrier",
+		[CHILD_RECORDER] = "recorder" };
 	int status;
 	pid_t pid;
 
 	do {
 		if ((pid = waitpid(-1, &status, WNOHANG)) <= 0)
 			return false;
-	} while (forget(ch, pid, kind) == -1);
+	} while (forget(ch, pid, ended) == -1);
 	if (WIFSIGNALED(status))
 		log_error("%s %d was ended by signal %d (%s)",
-		    *kind == CHILD_RECORDER ? "recorder" : "responder",
-		    (int)pid, WTERMSIG(status), strsignal(WTERMSIG(status)));
+		    names[ended->kind], (int)pid, WTERMSIG(status),
+		    strsignal(WTERMSIG(status)));
 	return true;
 }
 

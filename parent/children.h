@@ -10,8 +10,14 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-enum child_kind { CHILD_STREAM, CHILD_REFUSAL, CHILD_RECORDER };
-#define CHILD_KINDS 3
+enum child_kind {
+	CHILD_STREAM,  /* a responder that serves one stream, */
+	CHILD_REFUSAL, /* or only says why there is none; */
+	CHILD_POOLED,  /* one that serves one connection after another */
+	CHILD_CARRIER,
+	CHILD_RECORDER
+};
+#define CHILD_KINDS 5
 
 struct child {
 	pid_t pid;
@@ -40,10 +46,10 @@ int children_add(struct children *ch, pid_t pid, enum child_kind kind);
 pid_t children_fork(struct children *ch, enum child_kind kind);
 
 /*
- * Reap one child that has ended, and leave its kind in *kind; one that a
- * signal ended is logged.  Returns false if none has ended.
+ * Reap one child that has ended, and leave it in *ended; one that a signal
+ * ended is logged.  Returns false if none has ended.
  */
-bool children_reap(struct children *ch, enum child_kind *kind);
+bool children_reap(struct children *ch, struct child *ended);
 
 /* Send a signal to all children of a kind. */
 void children_signal(const struct children *ch, enum child_kind kind, int sig);

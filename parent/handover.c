@@ -21,19 +21,40 @@
 
 #define VARIABLE "FCGI_SSE_HANDOVER" /* "PID FD" */
 
-/* The names of the kinds, as lines begin with them. */
+/* The names of the kinds, as lines begin with them.  In the next image nobody
+ * sends anything to a pooled responder: it serves what it has. */
 static const char *const kind_names[] = { [CHILD_STREAM] = "stream",
 	[CHILD_REFUSAL] = "refusal",
+	[CHILD_POOLED] = "stream",
+	[CHILD_CARRIER] = "carrier",
 	[CHILD_RECORDER] = "recorder" };
 
+/* Those beside the listening socket. */
 static void
-set_flags_of_life(const struct parent_state *st, int flags)
+set_flags(const struct parent_state *st, int flags)
 {
-	int i;
+	const int fds[] = { st->life[0], st->life[1], st->carriers.page_fd };
+	size_t i;
 
-	for (i = 0; i < 2; i++)
-		if (st->life[i] != -1)
-			fcntl(st->life[i], F_SETFD, flags);
+	for (i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
+		if (fds[i] != -1)
+			fcntl(fds[i], F_SETFD, flags);
+}
+
+static void
+write_children(FILE *f, const struct parent_state *st)
+{
+	const struct carriers *c = &st->carriers;
+	size_t i;
+
+	for (i = 0; i < st->children.n; i++)
+		fprintf(f, "%s %d\n", kind_names[st->children.list[i].kind],
+		    (int)st->children.list[i].pid);
+	if (c->page_fd != -1)
+		fprintf(f, "page %d\n", c->page_fd);
+	for (i = 0; i < c->nused; i++)
+		if (c->slots[i].pid != 0)
+			fprintf(f, "slot %zu %d\n", i, (int)c->slots[i].pid);
 }
 
 int
@@ -42,7 +63,6 @@ handover_write(const struct parent_state *st)
 	char value[32];
 	int fd = memfd_create("fcgi-sse", 0);
 	FILE *f;
-	size_t i;
 
 	if (fd == -1)
 		return -1;
@@ -53,16 +73,14 @@ handover_write(const struct parent_state *st)
 	fprintf(f, "version %s\n", FCGI_SSE_VERSION);
 	if (st->password[0] != '\0')
 		fprintf(f, "password %s\n", st->password);
-	for (i = 0; i < st->children.n; i++)
-		fprintf(f, "%s %d\n", kind_names[st->children.list[i].kind],
-		    (int)st->children.list[i].pid);
+	write_children(f, st);
 	if (fclose(f) == EOF || lseek(fd, 0, SEEK_SET) == -1)
 		goto fail;
 	snprintf(value, sizeof(value), "%d %d", (int)getpid(), fd);
 	if (setenv(VARIABLE, value, 1) == -1 ||
 	    fcntl(st->listen_fd, F_SETFD, 0) == -1)
 		goto fail;
-	set_flags_of_life(st, 0);
+	set_flags(st, 0);
 	return fd;
 fail:
 	handover_undo(st, fd);
@@ -76,7 +94,7 @@ handover_undo(const struct parent_state *st, int fd)
 		close(fd);
 	unsetenv(VARIABLE);
 	fcntl(st->listen_fd, F_SETFD, FD_CLOEXEC);
-	set_flags_of_life(st, FD_CLOEXEC);
+	set_flags(st, FD_CLOEXEC);
 }
 
 /* "NAME VALUE", in place; value is moved to VALUE.  Returns whether the line
@@ -91,11 +109,35 @@ is_line(const char *line, const char *name, const char **value)
 }
 
 static void
+read_child(struct parent_state *st, const char *line)
+{
+	const char *value, *blank;
+	uint64_t n, slot;
+	size_t i;
+
+	for (i = 0; i < sizeof(kind_names) / sizeof(kind_names[0]); i++)
+		if (is_line(line, kind_names[i], &value) &&
+		    parse_u64(value, strlen(value), INT32_MAX, &n) == 0) {
+			children_add(
+			    &st->children, (pid_t)n, (enum child_kind)i);
+			return;
+		}
+	if (is_line(line, "page", &value) &&
+	    parse_u64(value, strlen(value), INT32_MAX, &n) == 0 &&
+	    !carriers_adopt_page(&st->carriers, (int)n))
+		close((int)n);
+	if (is_line(line, "slot", &value) &&
+	    (blank = strchr(value, ' ')) != NULL &&
+	    parse_u64(value, (size_t)(blank - value), INT32_MAX, &slot) == 0 &&
+	    parse_u64(blank + 1, strlen(blank + 1), INT32_MAX, &n) == 0)
+		carriers_adopt(&st->carriers, (size_t)slot, (pid_t)n);
+}
+
+static void
 read_line(struct parent_state *st, char *line)
 {
 	const char *value;
 	uint64_t n;
-	size_t i;
 
 	line[strcspn(line, "\n")] = '\0';
 	if (is_line(line, "listen", &value) &&
@@ -108,11 +150,7 @@ read_line(struct parent_state *st, char *line)
 		snprintf(st->version, sizeof(st->version), "%.23s", value);
 	if (is_line(line, "password", &value))
 		snprintf(st->password, sizeof(st->password), "%.7s", value);
-	for (i = 0; i < sizeof(kind_names) / sizeof(kind_names[0]); i++)
-		if (is_line(line, kind_names[i], &value) &&
-		    parse_u64(value, strlen(value), INT32_MAX, &n) == 0)
-			children_add(
-			    &st->children, (pid_t)n, (enum child_kind)i);
+	read_child(st, line);
 }
 
 /* The memory file that the variable names, or -1: a variable that leaked into
@@ -146,7 +184,7 @@ handover_read(struct parent_state *st)
 	fclose(f);
 	if (st->listen_fd != -1)
 		fcntl(st->listen_fd, F_SETFD, FD_CLOEXEC);
-	set_flags_of_life(st, FD_CLOEXEC);
+	set_flags(st, FD_CLOEXEC);
 	return st->listen_fd == -1 ? -1 : 0;
 }
 

@@ -7,18 +7,7 @@
 #define HANDOVER_H
 
 #include "base/config.h"
-#include "parent/children.h"
-#include "parent/kept.h"
-
-struct parent_state {
-	int listen_fd;
-	int life[2]; /* a pipe that parent and recorder hold the end of */
-	struct children children;
-	struct kept recorder;
-	/* of the image before this one, "" if it does not say: */
-	char version[24];
-	char password[8]; /* "same" or "changed" since its start: the file */
-};
+#include "parent/state.h"
 
 /* Put st where the next image finds it.  Returns the memory file's descriptor,
  * or -1 with errno. */
@@ -34,7 +23,7 @@ void handover_tell(const struct parent_state *st, const struct config *cfg);
 /* No image came: take that back. */
 void handover_undo(const struct parent_state *st, int fd);
 
-/* Take up what was put there: the socket, the pipe, the children.
+/* Take up what was put there: the socket, the pipe, the children, the carriers.
  * The rest of st stays as it is, and all of it if there is nothing.  Returns
  * 0, or -1 if no socket came. */
 int handover_read(struct parent_state *st);

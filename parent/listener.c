@@ -18,18 +18,18 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "parent/children.h"
 #include "parent/handover.h"
-#include "parent/kept.h"
+#include "parent/signals.h"
 #include "parent/socket.h"
+#include "parent/start.h"
+#include "parent/state.h"
 
-#define REFUSALS_MAX 64	    /* children that only say "full" */
+#define REFUSALS_MAX 64 /* children that only say "full" */
+#define CROWDED_MS 20
 #define ACCEPT_PAUSE_MS 100 /* after EMFILE, ENOMEM or a failed fork; */
 #define ACCEPT_CALM_MS 1000 /* it is over if none came for so long */
 #define KILL_AFTER_DRAIN_MS 3000
 #define BACKLOG_MS 2000 /* to tell those who wait that we stop */
-
-static volatile sig_atomic_t got_child, got_hangup, got_stop;
 
 struct parent {
 	const struct config *cfg;
@@ -44,56 +44,6 @@ struct parent {
 /* what listener_inherit found, until listener_run takes it up */
 static struct parent_state inherited;
 
-static size_t
-count(const struct parent *p, enum child_kind kind)
-{
-	return p->st.children.count[kind];
-}
-
-static void
-on_signal(int sig)
-{
-	if (sig == SIGCHLD)
-		got_child = 1;
-	else if (sig == SIGHUP)
-		got_hangup = 1;
-	else
-		got_stop = 1;
-}
-
-static void
-catch_signals(struct parent *p)
-{
-	static const int signals[] = { SIGCHLD, SIGHUP, SIGTERM, SIGINT };
-	struct sigaction sa = { .sa_handler = on_signal };
-	sigset_t blocked;
-	size_t i;
-
-	sigemptyset(&sa.sa_mask);
-	sigemptyset(&blocked);
-	for (i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
-		sigaddset(&blocked, signals[i]);
-	/* before there are handlers: a signal that sets a flag between the look
-	 * at it and ppoll() would wait for the next one */
-	sigprocmask(SIG_BLOCK, &blocked, NULL);
-	sigprocmask(SIG_BLOCK, NULL, &p->unblocked);
-	for (i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
-		sigaction(signals[i], &sa, NULL);
-		sigdelset(&p->unblocked, signals[i]);
-	}
-	signal(SIGPIPE, SIG_IGN);
-}
-
-/* In a new child: what is the parent's is not its own. */
-static void
-close_of_parent(struct parent *p)
-{
-	close(p->st.listen_fd);
-	kept_close_ready(&p->st.recorder);
-}
-
-/* --- the recorder ------------------------------------------------------- */
-
 static bool
 is_recorder_due(const struct parent *p)
 {
@@ -101,47 +51,7 @@ is_recorder_due(const struct parent *p)
 	       kept_is_due(&p->st.recorder, &p->st.children, clock_now_ms());
 }
 
-static void
-start_recorder(struct parent *p)
-{
-	int ready_fd;
-
-	if (kept_fork(&p->st.recorder, &p->st.children, &ready_fd,
-		clock_now_ms()) == 0) {
-		close_of_parent(p);
-		close(p->st.life[0]);
-		p->run->record(p->cfg, ready_fd);
-	}
-}
-
-static void
-reap(struct parent *p)
-{
-	enum child_kind kind;
-
-	got_child = 0;
-	while (children_reap(&p->st.children, &kind))
-		if (kind == CHILD_RECORDER)
-			kept_ended(&p->st.recorder, clock_now_ms());
-}
-
 /* --- accepting ---------------------------------------------------------- */
-
-/* Returns 0, or -1 if the system has no process left. */
-static int
-fork_responder(struct parent *p, int fd, enum admission admission)
-{
-	pid_t pid = children_fork(&p->st.children,
-	    admission == ADMISSION_OPEN ? CHILD_STREAM : CHILD_REFUSAL);
-
-	if (pid == 0) {
-		close_of_parent(p);
-		if (p->st.life[1] != -1)
-			close(p->st.life[1]);
-		p->run->serve(p->cfg, fd, admission, p->st.life[0]);
-	}
-	return pid == -1 ? -1 : 0;
-}
 
 /* errno says why. */
 static void
@@ -165,7 +75,8 @@ accept_succeeded(struct parent *p)
 static enum admission
 admit(struct parent *p, bool stopping)
 {
-	const uint64_t n = count(p, CHILD_STREAM), max = p->cfg->max_streams;
+	const uint64_t n = state_count_streams(&p->st),
+		       max = p->cfg->max_streams;
 
 	if (stopping)
 		return ADMISSION_STOPPING;
@@ -181,33 +92,43 @@ admit(struct parent *p, bool stopping)
 	return ADMISSION_OPEN;
 }
 
+/* May no more responders be started, not even to say so? */
+static bool
+is_crowded(const struct parent *p, bool stopping)
+{
+	return state_count_refusals(&p->st) >= REFUSALS_MAX &&
+	       (stopping || state_count_streams(&p->st) >= p->cfg->max_streams);
+}
+
 /* Accept one connection.  Returns 0, or -1 if there is nothing to accept or
  * it is wise to pause. */
 static int
 accept_one(struct parent *p, bool stopping)
 {
-	int fd;
+	struct accepted a;
 
-	if (count(p, CHILD_STREAM) >= p->cfg->max_streams)
-		reap(p); /* who has just left makes room */
-	if (count(p, CHILD_REFUSAL) >= REFUSALS_MAX &&
-	    (stopping || count(p, CHILD_STREAM) >= p->cfg->max_streams))
+	if (state_count_streams(&p->st) >= p->cfg->max_streams)
+		state_reap(&p->st); /* who has just left makes room */
+	if (is_crowded(p, stopping))
 		return -1; /* let them wait in the backlog */
-	fd = accept4(p->st.listen_fd, NULL, NULL, SOCK_CLOEXEC);
-	if (fd == -1) {
+	a.fd = accept4(p->st.listen_fd, NULL, NULL, SOCK_CLOEXEC);
+	if (a.fd == -1) {
 		if (errno == ECONNABORTED || errno == EINTR)
 			return 0;
 		if (errno != EAGAIN && errno != EWOULDBLOCK)
 			accept_failed(p, &p->accepting, "accept a connection");
 		return -1;
 	}
-	if (fork_responder(p, fd, admit(p, stopping)) == -1) {
+	a.admission = admit(p, stopping);
+	if (start_responder(&p->st, p->cfg, p->run, &a) == -1) {
 		accept_failed(p, &p->forking, "start a responder");
-		close(fd);
+		close(a.fd);
 		return -1;
 	}
-	close(fd);
+	close(a.fd);
 	accept_succeeded(p);
+	if (a.admission == ADMISSION_OPEN)
+		start_carrier(&p->st, p->cfg, p->run);
 	return 0;
 }
 
@@ -239,16 +160,18 @@ wait_for_work(struct parent *p)
 		{ .fd = recorder->ready_fd, .events = POLLIN } };
 	int64_t now = clock_now_ms(), wait_ms = -1;
 	struct timespec ts;
-	bool is_full = count(p, CHILD_STREAM) >= p->cfg->max_streams &&
-		       count(p, CHILD_REFUSAL) >= REFUSALS_MAX;
 
 	if (now < kept_ready_due_ms(recorder))
 		wait_ms = sooner(wait_ms, kept_ready_due_ms(recorder), now);
 	else if (now < p->accept_due_ms)
 		wait_ms = sooner(wait_ms, p->accept_due_ms, now);
-	else if (!is_full)
+	else if (!is_crowded(p, false))
 		fds[0].fd = p->st.listen_fd;
-	if (p->with_recorder && count(p, CHILD_RECORDER) == 0)
+	else if (p->cfg->streams_per_process > 1)
+		/* no signal says that a responder waits again, or that a
+		 * stream has left its carrier */
+		wait_ms = CROWDED_MS;
+	if (p->with_recorder && p->st.children.count[CHILD_RECORDER] == 0)
 		wait_ms = sooner(wait_ms, recorder->due_ms, now);
 
 	ts.tv_sec = wait_ms / 1000;
@@ -267,7 +190,6 @@ restart(struct parent *p, const char *path, char *const argv[])
 {
 	int fd;
 
-	got_hangup = 0;
 	log_info("SIGHUP: restarting from %s", path);
 	handover_note_password(&p->st, p->cfg);
 	if ((fd = handover_write(&p->st)) != -1)
@@ -285,10 +207,11 @@ wait_for_children(struct parent *p, int64_t deadline_ms, bool recorder_too)
 	int64_t wait_ms;
 
 	for (;;) {
-		reap(p);
+		state_reap(&p->st);
 		wait_ms = sooner(-1, deadline_ms, clock_now_ms());
 		if (p->st.children.n <=
-			(count(p, CHILD_RECORDER) > 0 && !recorder_too) ||
+			(p->st.children.count[CHILD_RECORDER] > 0 &&
+			    !recorder_too) ||
 		    wait_ms == 0)
 			return;
 		ts.tv_sec = wait_ms / 1000;
@@ -301,24 +224,26 @@ wait_for_children(struct parent *p, int64_t deadline_ms, bool recorder_too)
 static void
 turn_backlog_away(struct parent *p)
 {
-	const struct timespec while_full = { 0, 20 * 1000000 };
+	const struct timespec while_full = { 0, CROWDED_MS * 1000000 };
 	int64_t deadline_ms = clock_now_ms() + BACKLOG_MS;
 
 	while (clock_now_ms() < deadline_ms) {
-		reap(p);
+		state_reap(&p->st);
 		if (accept_one(p, true) == 0)
 			continue;
-		if (count(p, CHILD_REFUSAL) < REFUSALS_MAX)
+		if (!is_crowded(p, true))
 			return;
 		ppoll(NULL, 0, &while_full, &p->unblocked);
 	}
 }
 
 static void
-signal_responders(const struct parent *p, int sig)
+signal_streams(const struct parent *p, int sig)
 {
 	children_signal(&p->st.children, CHILD_STREAM, sig);
 	children_signal(&p->st.children, CHILD_REFUSAL, sig);
+	children_signal(&p->st.children, CHILD_POOLED, sig);
+	children_signal(&p->st.children, CHILD_CARRIER, sig);
 }
 
 static void
@@ -326,18 +251,19 @@ shut_down(struct parent *p)
 {
 	int64_t drain_ms = (int64_t)p->cfg->drain_s * 1000;
 
-	log_info("stopping: %zu streams end within %llu s",
-	    count(p, CHILD_STREAM), (unsigned long long)p->cfg->drain_s);
+	log_info("stopping: %llu streams end within %llu s",
+	    (unsigned long long)state_count_streams(&p->st),
+	    (unsigned long long)p->cfg->drain_s);
 	/* who is in the backlog is told; who comes later finds no socket */
 	if (p->cfg->socket_path != NULL)
 		socket_remove_name(p->cfg->socket_path);
 	turn_backlog_away(p);
 	close(p->st.listen_fd);
 	p->st.listen_fd = -1;
-	signal_responders(p, SIGTERM);
+	signal_streams(p, SIGTERM);
 	wait_for_children(
 	    p, clock_now_ms() + drain_ms + KILL_AFTER_DRAIN_MS, false);
-	signal_responders(p, SIGKILL);
+	signal_streams(p, SIGKILL);
 	/* the recorder last: what the streams' site still publishes is kept */
 	children_signal(&p->st.children, CHILD_RECORDER, SIGTERM);
 	wait_for_children(p, clock_now_ms() + KILL_AFTER_DRAIN_MS, true);
@@ -348,11 +274,21 @@ shut_down(struct parent *p)
 int
 listener_inherit(void)
 {
-	inherited =
-	    (struct parent_state){ .listen_fd = -1, .life = { -1, -1 } };
-	kept_init(&inherited.recorder, CHILD_RECORDER, "sse-recorder");
+	state_init(&inherited);
 	handover_read(&inherited);
 	return inherited.listen_fd;
+}
+
+/* What streams that share a process need. */
+static void
+open_carriers(struct parent *p)
+{
+	if (p->cfg->streams_per_process == 1)
+		return;
+	pool_open(&p->st.pool);
+	if (carriers_open(&p->st.carriers, p->cfg->streams_per_process,
+		p->cfg->max_streams) == -1)
+		log_error("no streams share a process: %s", strerror(errno));
 }
 
 int
@@ -373,18 +309,18 @@ listener_run(const struct config *cfg, int fd, char *const argv[],
 	if (with_recorder && p.st.life[0] == -1 &&
 	    pipe2(p.st.life, O_CLOEXEC) == -1)
 		p.st.life[0] = p.st.life[1] = -1; /* streams check by and by */
-	catch_signals(&p);
-	got_child = 1; /* some may have ended while there was no handler */
-	while (!got_stop) {
-		if (got_child)
-			reap(&p);
-		if (got_hangup)
+	open_carriers(&p);
+	signals_catch(&p.unblocked);
+	while (!signals_say_stop()) {
+		if (signals_take_child())
+			state_reap(&p.st);
+		if (signals_take_hangup())
 			restart(&p, path, argv);
 		if (is_recorder_due(&p))
-			start_recorder(&p);
+			start_recorder(&p.st, cfg, children);
 		wait_for_work(&p);
 	}
 	shut_down(&p);
-	children_free(&p.st.children);
+	state_free(&p.st);
 	return EX_OK;
 }

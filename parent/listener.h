@@ -8,28 +8,9 @@
 #define LISTENER_H
 
 #include <stdbool.h>
-#include <stdint.h>
 
 #include "base/config.h"
-#include "parent/kept.h"
-
-/* What a child is told about the connection that it gets. */
-enum admission {
-	ADMISSION_OPEN,	   /* serve it */
-	ADMISSION_FULL,	   /* all slots are taken: say so, and end */
-	ADMISSION_STOPPING /* shutting down: likewise */
-};
-
-/* What runs in the children.  Neither returns. */
-struct listener_children {
-	/* life_fd: at its end once no recorder of this parent can come any
-	 * more, since both were killed; or -1 */
-	void (*serve)(const struct config *cfg, int fd,
-	    enum admission admission, int life_fd) __attribute__((noreturn));
-	/* ready_fd: see kept_fork */
-	void (*record)(const struct config *cfg, int ready_fd)
-	    __attribute__((noreturn));
-};
+#include "parent/start.h"
 
 /*
  * Run the parent until SIGTERM or SIGINT, on the listening socket fd.  SIGHUP

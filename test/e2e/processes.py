@@ -153,6 +153,15 @@ def children_of(parent, zombies=False):
     return sorted(found)
 
 
+def name_of(pid):
+    """What a process calls itself; empty when it is gone."""
+    try:
+        with open("/proc/%d/comm" % pid, encoding="utf-8") as f:
+            return f.read().strip()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
 def descriptors_of(pid):
     return len(os.listdir("/proc/%d/fd" % pid))
 
@@ -442,9 +451,13 @@ class FcgiSse(Program):
     def children(self):
         return children_of(self.pid)
 
+    def carriers(self):
+        """The children that hold the live streams of many."""
+        return [pid for pid in self.children() if name_of(pid) == "sse-carrier"]
+
     def responders(self):
-        """The children that serve a client."""
-        return [pid for pid in self.children() if pid != self.recorder_pid]
+        """The children that serve a client, or wait for one."""
+        return [pid for pid in self.children() if pid != self.recorder_pid and name_of(pid) != "sse-carrier"]
 
     def wait_responders(self, count, seconds=DEADLINE_S):
         return wait_until(lambda: len(self.responders()) == count or None, seconds,

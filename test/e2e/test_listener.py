@@ -152,7 +152,7 @@ def test_help_and_version(folder):
     text = subprocess.run([FCGI_SSE_BIN, "--help"], stdout=subprocess.PIPE, timeout=60).stdout.decode()
     for option in ("socket socket-mode socket-owner address port user redis redis-password-file prefix record "
                    "history-count history-age history-bytes heartbeat retry max-lifetime request-timeout "
-                   "write-timeout drain max-streams max-channels event-bytes debug log version help").split():
+                   "write-timeout drain max-streams streams-per-process max-channels event-bytes debug log version help").split():
         assert re.search(r"--%s\b" % option, text), option
     assert re.search(rb"\d", subprocess.run([FCGI_SSE_BIN, "--version"], stdout=subprocess.PIPE, timeout=60).stdout)
 

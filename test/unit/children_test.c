@@ -36,7 +36,7 @@ counts_by_kind(void **state)
 {
 	/* a fork counts, a reap uncounts; a signal reaches its kind only */
 	struct children ch = { 0 };
-	enum child_kind kind;
+	struct child ended;
 	pid_t stream, recorder;
 
 	(void)state;
@@ -45,21 +45,21 @@ counts_by_kind(void **state)
 	assert_int_equal(ch.count[CHILD_STREAM], 1);
 	assert_int_equal(ch.count[CHILD_REFUSAL], 0);
 	assert_int_equal(ch.count[CHILD_RECORDER], 1);
-	assert_false(children_reap(&ch, &kind));
+	assert_false(children_reap(&ch, &ended));
 
 	children_signal(&ch, CHILD_STREAM, SIGKILL);
 	wait_until_ended(stream);
-	assert_true(children_reap(&ch, &kind));
-	assert_int_equal(kind, CHILD_STREAM);
+	assert_true(children_reap(&ch, &ended));
+	assert_int_equal(ended.kind, CHILD_STREAM);
 	assert_int_equal(ch.count[CHILD_STREAM], 0);
 	assert_int_equal(ch.count[CHILD_RECORDER], 1);
 	assert_int_equal(kill(recorder, 0), 0);
-	assert_false(children_reap(&ch, &kind));
+	assert_false(children_reap(&ch, &ended));
 
 	children_signal(&ch, CHILD_RECORDER, SIGKILL);
 	wait_until_ended(recorder);
-	assert_true(children_reap(&ch, &kind));
-	assert_int_equal(kind, CHILD_RECORDER);
+	assert_true(children_reap(&ch, &ended));
+	assert_int_equal(ended.kind, CHILD_RECORDER);
 	assert_int_equal(ch.n, 0);
 	children_free(&ch);
 }
@@ -70,7 +70,7 @@ strangers_are_reaped(void **state)
 	/* one that is in no list is
 	 * reaped, too, and hides none after it */
 	struct children ch = { 0 };
-	enum child_kind kind;
+	struct child ended;
 	pid_t stranger = fork(), ours;
 
 	(void)state;
@@ -80,9 +80,9 @@ strangers_are_reaped(void **state)
 	children_signal(&ch, CHILD_REFUSAL, SIGKILL);
 	wait_until_ended(stranger);
 	wait_until_ended(ours);
-	assert_true(children_reap(&ch, &kind));
-	assert_int_equal(kind, CHILD_REFUSAL);
-	assert_false(children_reap(&ch, &kind));
+	assert_true(children_reap(&ch, &ended));
+	assert_int_equal(ended.kind, CHILD_REFUSAL);
+	assert_false(children_reap(&ch, &ended));
 	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
 	children_free(&ch);
 }

@@ -43,6 +43,8 @@ static const struct number {
 	    F },
 	{ "max-streams", "MAX_STREAMS", offsetof(struct config, max_streams),
 	    1000, 1, 1000000, "1000", F },
+	{ "streams-per-process", "STREAMS_PER_PROCESS",
+	    offsetof(struct config, streams_per_process), 1, 1, 10000, "1", F },
 	{ "max-channels", "MAX_CHANNELS", offsetof(struct config, max_channels),
 	    64, 1, 1024, "64", F },
 	{ "event-bytes", "EVENT_BYTES", offsetof(struct config, event_bytes),

@@ -12,13 +12,13 @@
 static struct parent_state
 fresh(void)
 {
-	struct parent_state st = { .listen_fd = -1, .life = { -1, -1 } };
+	struct parent_state st;
 
-	kept_init(&st.recorder, CHILD_RECORDER, "kept-child");
+	state_init(&st);
 	return st;
 }
 
-/* A parent with a socket, or what stands for one, and a pipe. */
+/* A parent with a socket, or what stands for one, a pipe, and carriers. */
 static struct parent_state
 working(void)
 {
@@ -26,6 +26,7 @@ working(void)
 
 	st.listen_fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0);
 	assert_int_equal(pipe2(st.life, O_CLOEXEC), 0);
+	assert_int_equal(carriers_open(&st.carriers, 10, 100), 0);
 	return st;
 }
 
@@ -38,7 +39,7 @@ stop(struct parent_state *st)
 	for (i = 0; i < 2; i++)
 		if (st->life[i] != -1)
 			close(st->life[i]);
-	children_free(&st->children);
+	state_free(st);
 }
 
 /* Are all its descriptors closed by an exec (FD_CLOEXEC), or none (0)? */
@@ -48,6 +49,14 @@ check_flags(const struct parent_state *st, int want)
 	assert_int_equal(fcntl(st->listen_fd, F_GETFD), want);
 	assert_int_equal(fcntl(st->life[0], F_GETFD), want);
 	assert_int_equal(fcntl(st->life[1], F_GETFD), want);
+	assert_int_equal(fcntl(st->carriers.page_fd, F_GETFD), want);
+	/* the next image has a door of its own */
+	if (st->carriers.door[0] != -1) {
+		assert_int_equal(
+		    fcntl(st->carriers.door[0], F_GETFD), FD_CLOEXEC);
+		assert_int_equal(
+		    fcntl(st->carriers.door[1], F_GETFD), FD_CLOEXEC);
+	}
 }
 
 static void
@@ -78,6 +87,8 @@ next_image_knows_what_was(void **state)
 		assert_int_equal(handover_read(&new), 0);
 		assert_string_equal(new.version, FCGI_SSE_VERSION);
 		assert_string_equal(new.password, table[i].want);
+		new.carriers.page_fd = -1; /* it is old's */
+		state_free(&new);
 		free(cfg.redis.password);
 		stop(&old);
 	}
@@ -86,8 +97,8 @@ next_image_knows_what_was(void **state)
 static void
 next_image_finds_all(void **state)
 {
-	/* the socket and both ends of the pipe, which stay open over the exec
-	 * and no longer, and the children; once */
+	/* the socket, both ends of the pipe and the carriers' page, which stay
+	 * open over the exec and no longer, and the children; once */
 	struct parent_state old = working(), new = fresh();
 
 	(void)state;
@@ -95,6 +106,14 @@ next_image_finds_all(void **state)
 	children_add(&old.children, 12, CHILD_RECORDER);
 	children_add(&old.children, 13, CHILD_STREAM);
 	children_add(&old.children, 14, CHILD_REFUSAL);
+	children_add(&old.children, 15, CHILD_POOLED);
+	children_add(&old.children, 16, CHILD_CARRIER);
+	children_add(&old.children, 17, CHILD_CARRIER);
+	assert_true(carriers_adopt(&old.carriers, 0, 17));
+	assert_true(carriers_adopt(&old.carriers, 5, 16));
+	old.carriers.nstreams[0] = 7;
+	old.carriers.nstreams[5] = 8;
+	old.carriers.nstreams[6] = 100; /* nobody's */
 	check_flags(&old, FD_CLOEXEC);
 	assert_true(handover_write(&old) != -1);
 	check_flags(&old, 0);
@@ -104,19 +123,29 @@ next_image_finds_all(void **state)
 	assert_int_equal(new.life[0], old.life[0]);
 	assert_int_equal(new.life[1], old.life[1]);
 	check_flags(&new, FD_CLOEXEC);
-	assert_string_equal(new.recorder.name, "kept-child");
+	assert_string_equal(new.recorder.name, "sse-recorder");
 	assert_int_equal(new.recorder.ready_fd, -1);
-	assert_int_equal(new.children.n, 4);
-	assert_int_equal(new.children.count[CHILD_STREAM], 2);
+	assert_int_equal(new.children.n, 7);
+	/* nobody sends to a pooled responder any more */
+	assert_int_equal(new.children.count[CHILD_STREAM], 3);
+	assert_int_equal(new.children.count[CHILD_POOLED], 0);
+	assert_int_equal(new.children.count[CHILD_CARRIER], 2);
 	assert_int_equal(new.children.count[CHILD_RECORDER], 1);
 	assert_int_equal(new.children.count[CHILD_REFUSAL], 1);
 	assert_int_equal(new.children.list[1].pid, 12);
-	children_free(&new.children);
+	/* both look at the same numbers */
+	assert_int_equal(new.carriers.page_fd, old.carriers.page_fd);
+	assert_int_equal(carriers_count_streams(&new.carriers), 15);
+	old.carriers.nstreams[5] = 1;
+	assert_int_equal(carriers_count_streams(&new.carriers), 8);
+	new.carriers.page_fd = -1;
+	state_free(&new);
 
 	new = fresh();
 	assert_int_equal(handover_read(&new), -1);
 	assert_int_equal(new.listen_fd, -1);
 	assert_int_equal(new.life[0], -1);
+	assert_int_equal(new.carriers.page_fd, -1);
 	stop(&old);
 }
 
@@ -175,13 +204,15 @@ lines_of_other_versions_are_skipped(void **state)
 
 	(void)state;
 	snprintf(text, sizeof(text),
-	    "token abc\nlisten %d\nlife x\nlife -1\nlifeline 7\nstream 1x\n",
+	    "token abc\nlisten %d\nlife x\nlife -1\nlifeline 7\nstream 1x\n"
+	    "page x\nslot 1 5\nslot x\nslot\n",
 	    fd);
 	write_state(text);
 	assert_int_equal(handover_read(&st), 0);
 	assert_int_equal(st.listen_fd, fd);
 	assert_int_equal(st.life[0], -1);
 	assert_int_equal(st.children.n, 0);
+	assert_int_equal(st.carriers.nused, 0);
 	close(fd);
 	st = fresh();
 	write_state("token abc\n");

@@ -49,7 +49,7 @@ start_and_end(
 {
 	struct pollfd pfd = { .events = POLLIN };
 	int told_fds[2], go_fds[2], ready_fd;
-	enum child_kind kind;
+	struct child ended;
 	siginfo_t info;
 	pid_t pid;
 
@@ -77,8 +77,8 @@ start_and_end(
 	assert_true(is_readable(k->ready_fd));
 	close(told_fds[0]);
 	close(told_fds[1]);
-	assert_true(children_reap(ch, &kind));
-	assert_int_equal(kind, CHILD_RECORDER);
+	assert_true(children_reap(ch, &ended));
+	assert_int_equal(ended.kind, CHILD_RECORDER);
 	kept_ended(k, NOW_MS + 5000);
 	assert_int_equal(k->ready_fd, -1);
 	assert_true(kept_ready_due_ms(k) < 0);
