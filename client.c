@@ -11,8 +11,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <unistd.h>
@@ -20,6 +22,7 @@
 #include <fcgiapp.h>
 
 #include "base/clock.h"
+#include "carrier/fcgi_record.h"
 
 /* At most this much in one write to a pipe that poll() calls writable: it
  * does not block then (pipe(7), PIPE_BUF). */
@@ -266,6 +269,22 @@ client_write_len(const struct client *cl)
 	return cl->is_cgi ? PIPE_WRITE_LEN : SOCKET_WRITE_LEN;
 }
 
+size_t
+client_unread_len(const struct client *cl)
+{
+	int len = 0;
+
+	return ioctl(cl->fcgi.ipcFd, SIOCOUTQ, &len) == 0 && len > 0
+		   ? (size_t)len
+		   : 0;
+}
+
+uint16_t
+client_request_id(const struct client *cl)
+{
+	return (uint16_t)cl->fcgi.requestId;
+}
+
 int
 client_fd(const struct client *cl)
 {
@@ -289,11 +308,9 @@ client_poll_events(const struct client *cl)
 static void
 end_request(const struct client *cl)
 {
-	unsigned char records[24] = { 1, 6, 0, 0, 0, 0, 0, 0, /* STDOUT ends */
-		1, 3, 0, 0, 0, 8, 0, 0 }; /* END_REQUEST, status 0 */
+	unsigned char records[FCGI_RECORD_END_LEN];
 
-	records[2] = records[10] = (unsigned char)(cl->fcgi.requestId >> 8);
-	records[3] = records[11] = (unsigned char)cl->fcgi.requestId;
+	fcgi_record_put_end(records, (uint16_t)cl->fcgi.requestId);
 	send(cl->fcgi.ipcFd, records, sizeof(records),
 	    MSG_DONTWAIT | MSG_NOSIGNAL);
 }

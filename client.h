@@ -52,6 +52,11 @@ enum client_result client_flush(struct client *cl);
 /* So many bytes do not wait if poll() calls client_fd writable just before. */
 size_t client_write_len(const struct client *cl);
 
+/* How many bytes the web server has not read yet, and the request's id: for
+ * FastCGI only. */
+size_t client_unread_len(const struct client *cl);
+uint16_t client_request_id(const struct client *cl);
+
 /* What to poll, beside other things, to hear that the client left. */
 int client_fd(const struct client *cl);
 short client_poll_events(const struct client *cl);

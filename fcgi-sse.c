@@ -19,11 +19,14 @@
 #include "base/config.h"
 #include "base/log.h"
 #include "base/sandbox.h"
+#include "carrier/carrier.h"
 #include "client.h"
 #include "parent/listener.h"
 #include "parent/socket.h"
 #include "recorder/recorder.h"
+#include "redis_sub.h"
 #include "respond.h"
+#include "respond_links.h"
 #include "stream.h"
 
 /* --- the children ------------------------------------------------------- */
@@ -69,6 +72,7 @@ static void __attribute__((noreturn)) serve(const struct config *cfg,
 	do
 		serve_one(cfg, &a, &links);
 	while (!stream_is_stopping() && place_wait(&place, &a));
+	redis_sub_free(links.sub);
 	exit(EX_OK);
 }
 
@@ -81,15 +85,8 @@ record(const struct config *cfg, int ready_fd)
 static void __attribute__((noreturn))
 carry(const struct config *cfg, const struct carrier_link *link)
 {
-	struct pollfd door = { .fd = link->door_fd };
-	sigset_t mask;
-
-	(void)cfg;
 	stream_catch_stop();
-	sigprocmask(SIG_BLOCK, NULL, &mask);
-	sigdelset(&mask, SIGTERM);
-	ppoll(&door, 1, NULL, &mask);
-	exit(EX_OK);
+	exit(carrier_run(cfg, link));
 }
 
 /* --- CGI ---------------------------------------------------------------- */
@@ -128,6 +125,7 @@ serve_cgi(struct config *cfg)
 	if (cl != NULL)
 		respond(cl, cfg, ADMISSION_OPEN, &links);
 	client_end(cl);
+	redis_sub_free(links.sub);
 	return EX_OK;
 }
 

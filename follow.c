@@ -55,7 +55,8 @@ lose(struct follower *f)
 	if (other_size && f->size.bytes != TAKE_PROBE)
 		backoff_reset(&f->backoff);
 	plain_cut(&f->delivery.plain);
-	f->is_hopeless = !f->delivery.is_started && !other_size;
+	f->is_hopeless = !f->delivery.is_started && !other_size &&
+			 !redis_sub_was_reused(f->sub);
 	f->coverage_tries = 0;
 	enter(f, FOLLOW_AWAY, backoff_next(&f->backoff));
 }

@@ -41,8 +41,9 @@ struct redis_sub {
 	bool is_subscribed;
 	bool is_not_atomic;
 	bool was_cut, was_refused;
-	int answers_due;     /* of the take that was asked for */
-	redisReply *refusal; /* the first of them that was an error */
+	bool is_reused, was_reused; /* no take was answered for this stream */
+	int answers_due;	    /* of the take that was asked for */
+	redisReply *refusal;	    /* the first of them that was an error */
 	redisReply *message; /* what the last redis_sub_next borrows from */
 	char error[256];
 };
@@ -118,6 +119,8 @@ disconnect(struct redis_sub *sub)
 	redis_conn_close(sub->conn);
 	sub->conn = NULL;
 	sub->is_subscribed = sub->is_unsent = false;
+	sub->was_reused = sub->is_reused;
+	sub->is_reused = false;
 	sub->answers_due = 0;
 	drop_refusal(sub);
 }
@@ -199,7 +202,7 @@ redis_sub_ask(struct redis_sub *sub, const struct position *positions,
 {
 	redis_sub_drop_taken(sub);
 	drop_message(sub);
-	sub->was_cut = sub->was_refused = false;
+	sub->was_cut = sub->was_refused = sub->was_reused = false;
 	if (sub->conn == NULL)
 		sub->conn = redis_conn_begin(&sub->cfg->redis,
 		    &sub->answers_due, sub->error, sizeof(sub->error));
@@ -223,6 +226,7 @@ accept_take(struct redis_sub *sub, redisReply *r)
 	if (r->type == REDIS_REPLY_ARRAY && r->elements == 2)
 		script = r->element[0];
 	if (snapshot_is_valid(script)) {
+		sub->is_reused = false;
 		sub->snapshot = script;
 		return SUB_TAKEN;
 	}
@@ -419,6 +423,27 @@ void
 redis_sub_give_up(struct redis_sub *sub)
 {
 	fail(sub, "no answer within the time limit");
+}
+
+void
+redis_sub_reuse(struct redis_sub *sub)
+{
+	redis_sub_drop_taken(sub);
+	drop_message(sub);
+	if (sub->conn == NULL)
+		return;
+	if (sub->answers_due > 0 || sub->is_unsent) {
+		disconnect(sub);
+		return;
+	}
+	redis_sub_rest(sub);
+	sub->is_reused = sub->conn != NULL;
+}
+
+bool
+redis_sub_was_reused(const struct redis_sub *sub)
+{
+	return sub->was_reused;
 }
 
 bool

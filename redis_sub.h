@@ -81,6 +81,14 @@ short redis_sub_poll_events(const struct redis_sub *sub);
  * redis_sub_next, after what came before. */
 void redis_sub_work(struct redis_sub *sub, short revents);
 
+/* May the connection serve another stream?  Then it is subscribed to nothing
+ * now; if not, it is closed, and the next take connects. */
+void redis_sub_reuse(struct redis_sub *sub);
+
+/* After SUB_CLOSED: was the connection one that had served another stream, so
+ * that it may have ended long before? */
+bool redis_sub_was_reused(const struct redis_sub *sub);
+
 /* Subscribe to nothing until the next take; what was on its way still comes.
  * Not while a take is awaited. */
 void redis_sub_rest(struct redis_sub *sub);

@@ -104,8 +104,7 @@ read_session(struct session *s, const struct request *req,
 
 static enum client_result
 subscribe(struct client *cl, const struct config *cfg,
-    const struct request *req, const struct respond_links *links,
-    struct verdict *v)
+    const struct request *req, struct respond_links *links, struct verdict *v)
 {
 	struct session s;
 	enum client_result result;
@@ -114,7 +113,7 @@ subscribe(struct client *cl, const struct config *cfg,
 		result = refuse(cl, req, &s, v);
 	else if (req->method == METHOD_GET ||
 		 (req->method == METHOD_HEAD && s.needs_grant))
-		result = stream_run(cl, cfg, req, &s, links->life_fd);
+		result = stream_run(cl, cfg, req, &s, links);
 	else
 		result = answer_without_stream(cl, req, &s);
 	session_close(&s);
@@ -123,8 +122,7 @@ subscribe(struct client *cl, const struct config *cfg,
 
 static enum client_result
 serve_role(struct client *cl, const struct config *cfg,
-    const struct request *req, const struct respond_links *links,
-    struct verdict *v)
+    const struct request *req, struct respond_links *links, struct verdict *v)
 {
 	switch (req->role) {
 	case ROLE_SUBSCRIBE:

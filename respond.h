@@ -7,14 +7,7 @@
 #include "client.h"
 #include "parent/listener.h"
 
-struct redis_sub;
-
-/* What a request may use beside its client. */
-struct respond_links {
-	int life_fd;	       /* see listener.h */
-	int door_fd;	       /* likewise; -1: its stream stays here */
-	struct redis_sub *sub; /* Redis' connection of the request before */
-};
+struct respond_links;
 
 /* Answer the client's request: with a stream, or why there is none.  Returns
  * CLIENT_OK if the answer is to be ended properly, CLIENT_GONE if nobody reads

@@ -15,11 +15,13 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "follow.h"
+#include "move.h"
 #include "outlet.h"
 #include "redis/channel.h"
 #include "redis_sub.h"
 #include "refusal.h"
 #include "reply.h"
+#include "respond_links.h"
 #include "stream_sink.h"
 
 #define COME_BACK_MIN_MS 5000
@@ -40,11 +42,12 @@ struct stream {
 	struct session *session;
 	size_t nlooked, nfound, found; /* of its keys, if there are several */
 	struct channel_set keys;       /* the one that is followed, or none */
+	struct respond_links *links;   /* borrowed */
 	int life_fd; /* at its end when nobody records here; or -1 */
 	struct outlet out;
 	struct stream_sink sink;
-	struct redis_sub *sub; /* owned */
 	struct follower follower;
+	struct move move;
 	bool is_stopping;
 	bool is_over; /* the answer is complete */
 	int64_t end_due_ms;
@@ -143,6 +146,7 @@ set_keys(struct stream *st)
 static int
 follow(struct stream *st)
 {
+	move_cancel(&st->move);
 	if (set_keys(st) == -1)
 		return -1;
 	return follow_set(&st->follower, st->out.cursor);
@@ -272,7 +276,9 @@ time_to_wait(const struct stream *st)
 		st->is_over ? INT64_MAX : st->end_due_ms,
 		st->is_over || st->follower.state == FOLLOW_RESTING
 		    ? INT64_MAX
-		    : st->follower.due_ms };
+		    : st->follower.due_ms,
+		st->is_over || st->is_stopping ? INT64_MAX
+					       : move_due_ms(&st->move) };
 	int64_t due_ms = INT64_MAX, wait_ms;
 	size_t i;
 
@@ -290,6 +296,7 @@ time_to_wait(const struct stream *st)
 struct events {
 	short redis;	  /* what poll() said of it */
 	bool is_writable; /* the client takes something */
+	bool carrier;	  /* it has answered */
 };
 
 /* Wait for Redis, the client, SIGTERM or the next deadline: the one place where
@@ -299,25 +306,26 @@ wait_for_events(struct stream *st, struct events *ev)
 {
 	const struct redis_sub *sub = st->follower.sub;
 	const bool is_pending = outlet_pending_len(&st->out) > 0;
-	struct pollfd fds[3] = {
+	struct pollfd fds[4] = {
 		{ .fd = st->is_over ? -1 : redis_sub_fd(sub),
 		    .events = st->is_over ? 0 : redis_sub_poll_events(sub) },
 		{ .fd = client_fd(st->cl),
 		    .events = (short)(client_poll_events(st->cl) |
 				      (is_pending ? POLLOUT : 0)) },
-		{ .fd = st->life_fd }
+		{ .fd = st->life_fd }, { .fd = st->move.fd, .events = POLLIN }
 	};
 	struct timespec ts = time_to_wait(st);
 	short said;
 
 	*ev = (struct events){ .redis = 0 };
-	if (ppoll(fds, 3, &ts, &while_waiting) == -1)
+	if (ppoll(fds, 4, &ts, &while_waiting) == -1)
 		return errno == EINTR ? CLIENT_OK : CLIENT_GONE;
 	said = fds[1].revents & (short)~POLLOUT;
 	if (said != 0 && client_has_left(st->cl, said))
 		return CLIENT_GONE;
 	ev->redis = fds[0].revents;
 	ev->is_writable = (fds[1].revents & POLLOUT) != 0;
+	ev->carrier = fds[3].revents != 0;
 	if (fds[2].revents != 0) {
 		st->life_fd = -1;
 		follow_doubt(&st->follower);
@@ -367,6 +375,22 @@ do_what_is_due(struct stream *st, const struct events *ev)
 					   : CLIENT_OK;
 }
 
+/* It may go on in a process that holds others, too. */
+static enum client_result
+move_out(struct stream *st, const struct events *ev)
+{
+	const struct move_stream s = { st->cl, &st->out, &st->follower,
+		st->session, st->end_due_ms };
+
+	if (st->is_over || st->is_stopping) {
+		move_cancel(&st->move);
+		return CLIENT_OK;
+	}
+	return move_work(&st->move, &s, ev->carrier, clock_now_ms())
+		   ? CLIENT_MOVED
+		   : CLIENT_OK;
+}
+
 /* Once round: wait, hear Redis, write, do what is due. */
 static enum client_result
 turn(struct stream *st)
@@ -384,29 +408,33 @@ turn(struct stream *st)
 		result = outlet_write(&st->out);
 	if (result == CLIENT_OK)
 		result = do_what_is_due(st, &ev);
+	if (result == CLIENT_OK && st->move.door_fd != -1)
+		result = move_out(st, &ev);
 	return result;
 }
 
 static int
 begin_to_follow(struct stream *st)
 {
-	st->sub = redis_sub_new(st->cfg);
-	if (st->sub == NULL || set_keys(st) == -1)
+	if (st->links->sub == NULL)
+		st->links->sub = redis_sub_new(st->cfg);
+	if (st->links->sub == NULL || set_keys(st) == -1)
 		return -1;
-	return follow_open(&st->follower, st->cfg, st->sub,
+	return follow_open(&st->follower, st->cfg, st->links->sub,
 	    &st->session->channels, &st->keys, &st->sink.sink,
 	    &st->req->cursor);
 }
 
 enum client_result
 stream_run(struct client *cl, const struct config *cfg,
-    const struct request *req, struct session *s, int life_fd)
+    const struct request *req, struct session *s, struct respond_links *links)
 {
 	struct stream st = { .cl = cl,
 		.cfg = cfg,
 		.req = req,
 		.session = s,
-		.life_fd = life_fd };
+		.links = links,
+		.life_fd = links->life_fd };
 	int64_t lifetime_ms = (int64_t)cfg->max_lifetime_s * 1000;
 	enum client_result result = CLIENT_OK;
 
@@ -414,6 +442,7 @@ stream_run(struct client *cl, const struct config *cfg,
 					     lifetime_ms * 11 / 10);
 	outlet_init(
 	    &st.out, cl, req->wants_heartbeat_event ? cfg->heartbeat_s : 0);
+	move_init(&st.move, client_is_cgi(cl) ? -1 : links->door_fd);
 	stream_sink_init(&st.sink, &st.out, s, cfg->retry_ms);
 	if (reply_put_stream_header(&st.out.header, req, s) == -1 ||
 	    begin_to_follow(&st) == -1)
@@ -424,7 +453,9 @@ stream_run(struct client *cl, const struct config *cfg,
 	       (!st.is_over || outlet_pending_len(&st.out) > 0))
 		result = turn(&st);
 	follow_close(&st.follower);
-	redis_sub_free(st.sub);
+	move_cancel(&st.move);
+	if (links->sub != NULL)
+		redis_sub_reuse(links->sub);
 	channel_set_free(&st.keys);
 	outlet_free(&st.out);
 	return result;

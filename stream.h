@@ -13,6 +13,8 @@
 #include "request.h"
 #include "session.h"
 
+struct respond_links;
+
 /* From now on SIGTERM is remembered, and arrives only while the stream waits;
  * it must be blocked already or is blocked now. */
 void stream_catch_stop(void);
@@ -23,10 +25,12 @@ bool stream_is_stopping(void);
 /*
  * Answer req with a stream of the session's channels, or with what there is to
  * say if Redis is away or the session is over.  s follows the session's grant
- * as it changes; it is read by the first take.  life_fd: see listener.h.  Returns CLIENT_OK if the answer
- * is to be ended properly, CLIENT_GONE if nobody reads it any more.
+ * as it changes; it is read by the first take.  links->sub is used, and another
+ * may stand there afterwards.  Returns CLIENT_OK if the answer
+ * is to be ended properly, CLIENT_GONE if nobody reads it any more,
+ * CLIENT_MOVED if a carrier goes on with it.
  */
 enum client_result stream_run(struct client *cl, const struct config *cfg,
-    const struct request *req, struct session *s, int life_fd);
+    const struct request *req, struct session *s, struct respond_links *links);
 
 #endif

@@ -1,0 +1,417 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The loop of a carrier: Redis, the door, and its streams.  It never waits for
+ * one of them.
+ */
+#include "carrier/carrier.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sysexits.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "block.h"
+#include "carrier/fan.h"
+#include "carrier/fan_sink.h"
+#include "carrier/fcgi_record.h"
+#include "carrier/guests.h"
+#include "follow.h"
+#include "redis_sub.h"
+#include "reply.h"
+#include "stream.h"
+
+#define EMPTY_MS 60000	  /* without a stream so long, it ends */
+#define PAUSE_MAX_MS 5000 /* Redis is not read so long for slow clients */
+#define SCAN_MIN_MS 100	  /* deadlines are looked at no more often */
+#define EVENTS_MAX 256	  /* of streams in one turn */
+#define OFFERS_MAX 16	  /* likewise */
+#define GOODBYE_MIN_MS 1000
+#define GOODBYE_MAX_MS 5000
+#define RECENT_LEN ((size_t)256 << 10) /* kept without guests */
+/* A client for which more waits, while most others keep up, goes back. */
+#define BEHIND_LEN ((size_t)256 << 10)
+#define WAITING_LEN_MAX ((size_t)32 << 20) /* in all: then Redis waits */
+
+struct carriage {
+	const struct config *cfg;
+	const struct carrier_link *link;
+	int door_fd, life_fd; /* -1: at its end */
+	int epoll_fd;
+	struct redis_sub *sub;
+	struct follower follower;
+	struct fan fan;
+	struct guests guests;
+	bool is_stopping;
+	bool was_live;
+	int64_t paused_ms;   /* since when Redis is not read; 0: it is */
+	int64_t scan_due_ms; /* of the streams' deadlines */
+	int64_t empty_ms;    /* since when there is no stream */
+};
+
+/* --- deadlines ---------------------------------------------------------- */
+
+static int64_t
+min_ms(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* The site shuts down, or the stream has lived long enough. */
+static void
+end(struct carriage *cr, struct carried *c)
+{
+	struct buf *b = &cr->fan.scratch;
+
+	buf_reset(b);
+	if (cr->is_stopping)
+		reply_put_retry(
+		    b, clock_random(GOODBYE_MIN_MS, GOODBYE_MAX_MS));
+	fan_end(&cr->fan, c, b->bytes, b->len);
+}
+
+static void
+put_heartbeat(struct carriage *cr, struct carried *c, int64_t now)
+{
+	struct buf *b = &cr->fan.scratch;
+
+	c->last_sign_ms = now;
+	buf_reset(b);
+	block_put_heartbeat(b, c->heartbeat_s);
+	fan_put(&cr->fan, c, b->bytes, b->len);
+}
+
+static int64_t
+write_patience_ms(const struct carriage *cr)
+{
+	return cr->is_stopping ? 2000
+			       : (int64_t)cr->cfg->write_timeout_s * 1000;
+}
+
+/* What is due for one stream.  Returns when it is to be looked at again. */
+static int64_t
+mind_deadlines(struct carriage *cr, struct carried *c, int64_t now)
+{
+	const int64_t interval_ms = (int64_t)cr->cfg->heartbeat_s * 1000;
+	int64_t due_ms = INT64_MAX;
+
+	if (c->blocked_ms != 0) {
+		due_ms = c->blocked_ms + write_patience_ms(cr);
+		if (now >= due_ms) {
+			log_debug("a client took nothing for too long");
+			fan_gone(&cr->fan, c);
+		}
+	}
+	if (c->state != CARRIED_LIVE)
+		return due_ms;
+	if (now >= c->end_due_ms) {
+		end(cr, c);
+		return due_ms;
+	}
+	if (now >= c->last_sign_ms + interval_ms)
+		put_heartbeat(cr, c, now);
+	return min_ms(
+	    due_ms, min_ms(c->end_due_ms, c->last_sign_ms + interval_ms));
+}
+
+static void
+mind_all_deadlines(struct carriage *cr, int64_t now)
+{
+	int64_t due_ms = INT64_MAX;
+	size_t i;
+
+	if (now < cr->scan_due_ms)
+		return;
+	for (i = 0; i < cr->fan.n; i++) {
+		struct carried *c = cr->fan.streams[i];
+
+		if (c->state == CARRIED_LIVE || c->state == CARRIED_ENDING)
+			due_ms = min_ms(due_ms, mind_deadlines(cr, c, now));
+		else if (c->state == CARRIED_GUEST)
+			due_ms = min_ms(due_ms, c->patience_ms);
+	}
+	cr->scan_due_ms =
+	    due_ms < now + SCAN_MIN_MS ? now + SCAN_MIN_MS : due_ms;
+}
+
+static void
+begin_to_stop(struct carriage *cr, int64_t now)
+{
+	size_t i;
+
+	cr->is_stopping = true;
+	cr->scan_due_ms = now;
+	for (i = 0; i < cr->fan.n; i++)
+		cr->fan.streams[i]->end_due_ms =
+		    now + clock_random(0, (int64_t)cr->cfg->drain_s * 1000);
+}
+
+/* --- slow clients ------------------------------------------------------- */
+
+/* One that is behind while others are not is a slow one: its responder has the
+ * patience for that.  Where most are it is the web server that is slow. */
+static void
+send_slow_back(struct carriage *cr)
+{
+	size_t i;
+
+	for (i = 0; i < cr->fan.n; i++) {
+		struct carried *c = cr->fan.streams[i];
+
+		if (c->state == CARRIED_LIVE && c->waiting_len > BEHIND_LEN)
+			fan_send_back(&cr->fan, c, 5000);
+	}
+}
+
+static void
+mind_slow(struct carriage *cr, int64_t now)
+{
+	struct fan *f = &cr->fan;
+	const bool most_are = f->nblocked > f->n / 2;
+
+	if (f->waiting_len <= BEHIND_LEN) {
+		cr->paused_ms = 0;
+	} else if (!most_are) {
+		send_slow_back(cr);
+		cr->paused_ms = 0;
+	} else if (cr->paused_ms == 0) {
+		if (f->waiting_len > WAITING_LEN_MAX ||
+		    f->waiting_len > BEHIND_LEN / 2 * f->n)
+			cr->paused_ms = now;
+	} else if (now >= cr->paused_ms + PAUSE_MAX_MS) {
+		send_slow_back(cr);
+		cr->paused_ms = 0;
+	} else if (f->waiting_len < WAITING_LEN_MAX / 4 &&
+		   f->waiting_len < BEHIND_LEN / 8 * f->n) {
+		cr->paused_ms = 0;
+	}
+}
+
+/* --- streams ------------------------------------------------------------ */
+
+/* The web server says something: nearly always that the client left. */
+static bool
+has_left(struct carried *c, uint32_t events)
+{
+	unsigned char bytes[64], records[FCGI_RECORD_END_LEN];
+	ssize_t n;
+
+	if (events & (EPOLLERR | EPOLLHUP))
+		return true;
+	n = recv(c->fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+	if (n == -1)
+		return errno != EAGAIN && errno != EINTR;
+	if (n > 0 && (n < 2 || bytes[1] != 2)) /* FCGI_ABORT_REQUEST */
+		return false;
+	fcgi_record_put_end(records, c->out.request_id);
+	send(c->fd, records, sizeof(records), MSG_DONTWAIT | MSG_NOSIGNAL);
+	return true;
+}
+
+static void
+hear_stream(
+    struct carriage *cr, struct carried *c, uint32_t events, int64_t now)
+{
+	if (c->state == CARRIED_GONE)
+		return;
+	if (c->state == CARRIED_GUEST) {
+		if (guests_hear(&cr->guests, c))
+			cr->scan_due_ms = now;
+		if (c->state == CARRIED_LIVE && cr->is_stopping)
+			c->end_due_ms = now;
+		return;
+	}
+	if ((events & ~(uint32_t)EPOLLOUT) != 0 && has_left(c, events)) {
+		fan_gone(&cr->fan, c);
+		return;
+	}
+	if (events & EPOLLOUT)
+		fan_write_one(&cr->fan, c, now);
+}
+
+static void
+hear_streams(struct carriage *cr)
+{
+	struct epoll_event events[EVENTS_MAX];
+	int n = epoll_wait(cr->epoll_fd, events, EVENTS_MAX, 0), i;
+	const int64_t now = clock_now_ms();
+
+	for (i = 0; i < n; i++)
+		hear_stream(cr, events[i].data.ptr, events[i].events, now);
+}
+
+/* --- the loop ----------------------------------------------------------- */
+
+static bool
+has_room(const struct carriage *cr)
+{
+	return cr->door_fd != -1 && !cr->is_stopping &&
+	       cr->fan.n < cr->cfg->streams_per_process &&
+	       guests_are_welcome(&cr->guests);
+}
+
+static void
+hear_door(struct carriage *cr)
+{
+	const int64_t now = clock_now_ms();
+	int i, said = 0;
+
+	for (i = 0; i < OFFERS_MAX && said == 0 && has_room(cr); i++)
+		said = guests_take_in(&cr->guests, cr->door_fd, now);
+	if (said == -1)
+		cr->door_fd = -1; /* the link's owner closes it, at its end */
+}
+
+static struct timespec
+time_to_wait(const struct carriage *cr, int64_t now)
+{
+	int64_t due_ms = cr->scan_due_ms, wait_ms;
+
+	if (cr->paused_ms != 0)
+		due_ms = min_ms(due_ms, cr->paused_ms + PAUSE_MAX_MS);
+	else if (cr->follower.state != FOLLOW_RESTING)
+		due_ms = min_ms(due_ms, cr->follower.due_ms);
+	if (cr->empty_ms != 0)
+		due_ms = min_ms(due_ms, cr->empty_ms + EMPTY_MS);
+	wait_ms = due_ms > now ? due_ms - now : 0;
+	return (struct timespec){ wait_ms / 1000, wait_ms % 1000 * 1000000 };
+}
+
+/* Wait for all of them, and hear what they say. */
+static void
+hear_all(struct carriage *cr, const sigset_t *while_waiting, bool *is_quiet)
+{
+	const bool is_paused = cr->paused_ms != 0;
+	struct pollfd fds[4] = { { .fd = is_paused ? -1 : redis_sub_fd(cr->sub),
+				     .events = redis_sub_poll_events(cr->sub) },
+		{ .fd = cr->epoll_fd, .events = POLLIN },
+		{ .fd = has_room(cr) ? cr->door_fd : -1, .events = POLLIN },
+		{ .fd = cr->life_fd } };
+	struct timespec ts = time_to_wait(cr, clock_now_ms());
+
+	*is_quiet = true;
+	if (ppoll(fds, 4, &ts, while_waiting) <= 0)
+		return;
+	*is_quiet = fds[0].revents == 0;
+	if (fds[0].revents != 0)
+		follow_hear(&cr->follower, fds[0].revents);
+	if (fds[1].revents != 0)
+		hear_streams(cr);
+	if (fds[2].revents != 0)
+		hear_door(cr);
+	if (fds[3].revents != 0) {
+		cr->life_fd = -1;
+		follow_doubt(&cr->follower);
+	}
+}
+
+/* What the follower is to do by itself. */
+static void
+work_follower(struct carriage *cr, bool is_quiet, int64_t now)
+{
+	struct follower *f = &cr->follower;
+	bool *is_kept;
+
+	if (f->state == FOLLOW_LIVE && cr->fan.needs_take) {
+		cr->fan.needs_take = false;
+		follow_work(f, false);
+	} else if (f->state == FOLLOW_LIVE && now >= f->due_ms &&
+		   cr->fan.nguests == 0 && fan_has_unused(&cr->fan) &&
+		   (is_kept = fan_forget_unused(&cr->fan)) != NULL) {
+		follow_keep(f, is_kept);
+		free(is_kept);
+	} else if (f->state == FOLLOW_RESTING) {
+		if (!cr->fan.sink.ops->is_congested(&cr->fan.sink))
+			follow_wake(f);
+	} else if (cr->paused_ms == 0 && now >= f->due_ms) {
+		follow_work(f, is_quiet);
+	}
+	if (f->state == FOLLOW_LIVE && !cr->was_live)
+		guests_taken(&cr->guests);
+	cr->was_live = f->state == FOLLOW_LIVE;
+}
+
+/* Is there nothing left to do? */
+static bool
+is_over(struct carriage *cr, int64_t now)
+{
+	if (cr->fan.n > 0) {
+		cr->empty_ms = 0;
+		return false;
+	}
+	if (cr->empty_ms == 0)
+		cr->empty_ms = now;
+	return cr->is_stopping || cr->door_fd == -1 ||
+	       now >= cr->empty_ms + EMPTY_MS;
+}
+
+static void
+turn(struct carriage *cr, const sigset_t *while_waiting)
+{
+	bool is_quiet;
+	int64_t now;
+
+	hear_all(cr, while_waiting, &is_quiet);
+	now = clock_now_ms();
+	if (stream_is_stopping() && !cr->is_stopping)
+		begin_to_stop(cr, now);
+	work_follower(cr, is_quiet, now);
+	guests_work(&cr->guests, now);
+	mind_all_deadlines(cr, now);
+	fan_write(&cr->fan, now);
+	mind_slow(cr, now);
+	fan_write(&cr->fan, now);
+	fan_sweep(&cr->fan);
+	if (cr->fan.nguests == 0)
+		recent_trim(&cr->fan.recent, RECENT_LEN);
+	atomic_store(cr->link->nstreams, (uint32_t)cr->fan.n);
+}
+
+static int
+open_carrier(struct carriage *cr)
+{
+	const struct cursor none = { CURSOR_NONE, 0 };
+
+	cr->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	fan_init(&cr->fan, cr->epoll_fd);
+	fan_sink_init(&cr->fan);
+	guests_init(&cr->guests, &cr->fan, &cr->follower);
+	if (cr->epoll_fd == -1 || (cr->sub = redis_sub_new(cr->cfg)) == NULL)
+		return -1;
+	return follow_open(&cr->follower, cr->cfg, cr->sub, &cr->fan.channels,
+	    &cr->fan.keys, &cr->fan.sink, &none);
+}
+
+int
+carrier_run(const struct config *cfg, const struct carrier_link *link)
+{
+	struct carriage cr = { .cfg = cfg,
+		.link = link,
+		.door_fd = link->door_fd,
+		.life_fd = link->life_fd };
+	sigset_t while_waiting;
+	int code = EX_OK;
+
+	sigprocmask(SIG_BLOCK, NULL, &while_waiting);
+	sigdelset(&while_waiting, SIGTERM);
+	if (open_carrier(&cr) == -1) {
+		log_error("out of memory for a carrier");
+		code = EX_OSERR;
+	} else {
+		while (!is_over(&cr, clock_now_ms()))
+			turn(&cr, &while_waiting);
+	}
+	follow_close(&cr.follower);
+	redis_sub_free(cr.sub);
+	fan_free(&cr.fan);
+	if (cr.epoll_fd != -1)
+		close(cr.epoll_fd);
+	return code;
+}

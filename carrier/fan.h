@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * All the streams of a carrier, and what they hear: the sink of its one
+ * follower, which follows the channels of all.  A record is for a stream if it
+ * is of one of its channels and newer than its floor; once in each channel's
+ * order is the follower's business.
+ */
+#ifndef FAN_H
+#define FAN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "carrier/carried.h"
+#include "carrier/recent.h"
+#include "redis/channel.h"
+#include "sink.h"
+
+/* Who hears a channel. */
+struct audience {
+	struct {
+		struct carried *stream;
+		uint32_t which; /* of its channels this is */
+	} * members;		/* owned */
+	size_t n, size;
+	uint64_t covered; /* all its records after this id are heard */
+	uint64_t ping;	  /* it is heard once that one is answered; 0: it is */
+};
+
+struct fan {
+	struct sink sink; /* first: the follower's (fan_sink.h) */
+	struct channel_set channels, keys;
+	struct audience *audiences; /* owned: one for each of channels */
+	size_t audiences_size;
+	struct carried **streams; /* owned: n, guests among them */
+	size_t n, size;
+	struct buf batch; /* what is the same for several, in this turn */
+	struct recent recent;
+	struct carried *unwritten; /* those who have something to be written */
+	size_t nguests;
+	bool needs_take;    /* a session spoke that the last one did not ask */
+	struct buf scratch; /* blocks are built here */
+	size_t waiting_len; /* of what waits for clients, all together, */
+	size_t nblocked;    /* and for how many */
+	bool has_gone;	    /* some are CARRIED_GONE: fan_sweep */
+	int epoll_fd;	    /* borrowed: theirs are looked at there */
+};
+
+/* epoll_fd: where the streams' descriptors are registered, with the stream as
+ * data; may be -1. */
+void fan_init(struct fan *f, int epoll_fd);
+void fan_free(struct fan *f);
+
+/* Take a guest in.  Its channels and its session's key are added to the sets, if
+ * they are new; *ids++ becomes the position of each channel that is (there is
+ * room for all), and the answer to ping says that those are heard.  Returns 0,
+ * or -1 without memory: then the fan can go on, but not with the new ones. */
+int fan_add(struct fan *f, struct carried *c, const struct offer *o,
+    uint64_t *ids, uint64_t ping);
+
+/* The PING that is answered when all its channels are heard; 0: they are. */
+uint64_t fan_awaited_ping(const struct fan *f, const struct carried *c);
+
+/* All pings up to this one are answered; clock: the newest id that was seen. */
+void fan_pinged(struct fan *f, uint64_t ping, uint64_t clock);
+
+/* All records of its channels after this id were, or will be, heard here, and
+ * those that were are in recent. */
+uint64_t fan_covered(const struct fan *f, const struct carried *c);
+
+/* For one stream, which lives: a block of its own, or what stands in the
+ * batch. */
+void fan_put(struct fan *f, struct carried *c, const void *p, size_t len);
+void fan_put_shared(struct fan *f, struct carried *c, size_t at, size_t len);
+
+/* The stream's session still has its grant: what was held is put. */
+void fan_unmute(struct fan *f, struct carried *c);
+
+/* The stream ends, with a block or none. */
+void fan_end(struct fan *f, struct carried *c, const void *block, size_t len);
+
+/* The same; its client comes back within so many milliseconds, to a responder,
+ * and goes on from where it is. */
+void fan_send_back(struct fan *f, struct carried *c, int64_t within_ms);
+
+/* Write to one, or to all who have something to be written; what a socket does
+ * not take waits. */
+void fan_write_one(struct fan *f, struct carried *c, int64_t now_ms);
+void fan_write(struct fan *f, int64_t now_ms);
+
+/* Nobody reads it any more, or its end was written. */
+void fan_gone(struct fan *f, struct carried *c);
+
+/* Free those who are gone.  Their channels stay until fan_forget_unused. */
+void fan_sweep(struct fan *f);
+
+/* Are more than a few of the channels and keys nobody's any more? */
+bool fan_has_unused(const struct fan *f);
+
+/* Those are forgotten.  Returns which of the channels are kept, for follow_keep
+ * and then free(): one for each that there was; or NULL without memory, and
+ * nothing is. */
+bool *fan_forget_unused(struct fan *f);
+
+#endif
