@@ -8,6 +8,7 @@ import re
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import tempfile
 import time
@@ -231,6 +232,10 @@ class Folder:
         assert not left, "processes left behind: %r" % left
 
 
+# The suite can be run with many streams in one process.
+STREAMS_PER_PROCESS = "FCGI_SSE_STREAMS_PER_PROCESS"
+
+
 class Program:
     """One process of ours, its output in files of the folder."""
 
@@ -244,7 +249,8 @@ class Program:
         self.expected_log = list(USUAL)
         self.stdout_path = folder / ("%s.%d.out" % (name, Program.count))
         self.stderr_path = folder / ("%s.%d.err" % (name, Program.count))
-        full_env = {k: v for k, v in os.environ.items() if not k.startswith(("FCGI_SSE_", "SSE_"))}
+        full_env = {k: v for k, v in os.environ.items()
+                    if not k.startswith(("FCGI_SSE_", "SSE_")) or k == STREAMS_PER_PROCESS}
         full_env["SSE_E2E_FOLDER"] = folder.path
         full_env.update(env or {})
         with open(self.stdout_path, "wb") as out, open(self.stderr_path, "wb") as err:
@@ -454,6 +460,20 @@ class FcgiSse(Program):
     def carriers(self):
         """The children that hold the live streams of many."""
         return [pid for pid in self.children() if name_of(pid) == "sse-carrier"]
+
+    def carried(self):
+        """How many streams its carriers hold, as they tell the parent."""
+        for fd in os.listdir("/proc/%d/fd" % self.pid):
+            path = "/proc/%d/fd/%s" % (self.pid, fd)
+            if os.readlink(path).startswith("/memfd:sse-carriers"):
+                with open(path, "rb") as f:
+                    page = f.read()
+                return sum(struct.unpack("=%dI" % (len(page) // 4), page))
+        return 0
+
+    def wait_carried(self, count, seconds=DEADLINE_S):
+        return wait_until(lambda: self.carried() == count, seconds,
+                          lambda: "%d carried streams, there are %d" % (count, self.carried()))
 
     def responders(self):
         """The children that serve a client, or wait for one."""
