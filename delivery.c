@@ -57,7 +57,7 @@ delivery_set(
 }
 
 int
-delivery_add(struct delivery *d, const uint64_t *ids)
+delivery_add(struct delivery *d)
 {
 	const size_t n = d->channels->n;
 	bool *bigger = reallocarray(d->is_affected, n + 1, sizeof(*bigger));
@@ -67,7 +67,7 @@ delivery_add(struct delivery *d, const uint64_t *ids)
 	d->is_affected = bigger;
 	if (plain_add_channels(&d->plain, n) == -1)
 		return -1;
-	return progress_add(&d->progress, n, ids);
+	return progress_add(&d->progress, n);
 }
 
 void

@@ -44,9 +44,9 @@ void delivery_free(struct delivery *d);
 int delivery_set(struct delivery *d, const struct channel_set *channels,
     uint64_t remembered);
 
-/* The set has more members at its end; their positions, ids[], are exact.
+/* The set has more members at its end; what was before does not matter.
  * Returns as delivery_set. */
-int delivery_add(struct delivery *d, const uint64_t *ids);
+int delivery_add(struct delivery *d);
 
 /* Of its members only those remain whose is_kept[i] is true. */
 void delivery_keep(struct delivery *d, const bool *is_kept);

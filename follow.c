@@ -263,8 +263,7 @@ hear_record(struct follower *f, size_t channel, const struct record *rec)
 
 	if (f->is_summoned)
 		return CLIENT_OK;
-	if (!p->positions[channel].is_exact ||
-	    !progress_is_next(p, channel, rec) || is_far_ahead(f, rec)) {
+	if (!progress_is_next(p, channel, rec) || is_far_ahead(f, rec)) {
 		if (f->state == FOLLOW_LIVE)
 			progress_note_live(p, channel, rec);
 		take_again(f);
@@ -364,11 +363,10 @@ follow_set(struct follower *f, uint64_t remembered)
 }
 
 int
-follow_add(struct follower *f, size_t first_channel, size_t first_key,
-    const uint64_t *ids)
+follow_add(struct follower *f, size_t first_channel, size_t first_key)
 {
 	assert(f->state == FOLLOW_LIVE);
-	if (delivery_add(&f->delivery, ids) == -1)
+	if (delivery_add(&f->delivery) == -1)
 		return -1;
 	return redis_sub_add(f->sub, first_channel, first_key);
 }

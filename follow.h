@@ -82,11 +82,9 @@ void follow_close(struct follower *f);
 int follow_set(struct follower *f, uint64_t remembered);
 
 /* FOLLOW_LIVE: both sets have more members at their ends, from these numbers
- * on, and the positions in the new channels, ids[], are exact.  Follow them,
- * too; without a take, if nothing was missed meanwhile.  Returns as
- * follow_open; then nothing but follow_close is left to do. */
-int follow_add(struct follower *f, size_t first_channel, size_t first_key,
-    const uint64_t *ids);
+ * on.  Follow them, too, from when they are subscribed to; that needs no take.
+ * Returns as follow_open; then nothing but follow_close is left to do. */
+int follow_add(struct follower *f, size_t first_channel, size_t first_key);
 
 /* FOLLOW_LIVE: the caller took members out of both sets; those remain whose
  * channel_is_kept[i] is true.  With the take that is asked for now the others

@@ -83,8 +83,7 @@ static int
 put_offer(struct buf *b, const struct move_stream *s)
 {
 	const struct channel_set *channels = &s->session->channels;
-	const struct position *positions =
-	    s->follower->delivery.progress.positions;
+
 	const struct session *ses = s->session;
 	const struct offer o = { .request_id = client_request_id(s->cl),
 		.heartbeat_s = s->out->heartbeat_s,
@@ -100,7 +99,7 @@ put_offer(struct buf *b, const struct move_stream *s)
 		return -1;
 	for (i = 0; i < channels->n; i++)
 		if (offer_add_channel(b, channels->items[i].name,
-			channels->items[i].len, positions[i].id) == -1)
+			channels->items[i].len) == -1)
 			return -1;
 	return 0;
 }
@@ -212,7 +211,9 @@ move_work(
 	if (m->state == MOVE_IDLE && now_ms >= m->due_ms)
 		offer(m, s, now_ms);
 	if (m->state == MOVE_OFFERED && has_said) {
-		if (read_answer(m))
+		/* if the store is another here, a take has yet to show it */
+		if (read_answer(m) &&
+		    m->ready.epoch == s->follower->delivery.progress.seen_epoch)
 			m->state = MOVE_ACCEPTED;
 		else
 			give_up(m, now_ms);

@@ -23,7 +23,7 @@ progress_free(struct progress *p)
 }
 
 int
-progress_add(struct progress *p, size_t n, const uint64_t *ids)
+progress_add(struct progress *p, size_t n)
 {
 	struct position *bigger =
 	    reallocarray(p->positions, n + 1, sizeof(*bigger));
@@ -33,7 +33,7 @@ progress_add(struct progress *p, size_t n, const uint64_t *ids)
 	p->positions = bigger;
 	for (; p->n < n; p->n++)
 		p->positions[p->n] =
-		    (struct position){ .id = *ids++, .is_exact = true };
+		    (struct position){ .id = p->seen_clock, .is_loose = true };
 	return 0;
 }
 
@@ -80,21 +80,34 @@ progress_begin(struct progress *p, const struct resume *r, const struct take *t,
 	p->seen_clock = r->is_lagging ? r->floor : t->clock;
 }
 
+void
+progress_see(struct progress *p, uint64_t id)
+{
+	if (id > p->seen_clock)
+		p->seen_clock = id;
+}
+
 /* --- records ------------------------------------------------------------ */
 
 bool
 progress_is_next(
     const struct progress *p, size_t channel, const struct record *rec)
 {
-	const uint64_t id = p->positions[channel].id;
+	const struct position *at = &p->positions[channel];
 
-	return rec->prev == id && rec->id > id;
+	if (at->is_loose)
+		return rec->id > at->id;
+	return at->is_exact && rec->prev == at->id && rec->id > at->id;
 }
 
 bool
 progress_reach(struct progress *p, size_t channel, const struct record *rec)
 {
-	p->positions[channel].id = rec->id;
+	struct position *at = &p->positions[channel];
+
+	at->id = rec->id;
+	at->is_exact |= at->is_loose;
+	at->is_loose = false;
 	if (rec->id > p->seen_clock)
 		p->seen_clock = rec->id;
 	return rec->id > p->floor;
@@ -184,6 +197,7 @@ progress_reach_take(struct progress *p, const struct take *t, uint64_t reached)
 					 ? t->channels[i].oldest_prev
 					 : reached;
 
+		at->is_loose = false;
 		if (!t->has_more) {
 			at->id = t->channels[i].last;
 			at->is_exact = true;

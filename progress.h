@@ -20,9 +20,9 @@ struct progress {
 	size_t n;
 	uint64_t floor;	     /* records at or below are not the client's */
 	uint64_t seen_clock; /* the newest id that this store has shown */
-	/* the rest is progress.c's */
 	uint64_t seen_epoch; /* its first id, at the last take */
-	bool went_back;	     /* a record showed that the store did */
+	/* the rest is progress.c's */
+	bool went_back; /* a record showed that the store did */
 	int64_t lag_ms;
 	int64_t lag_until_ms; /* a replica may be behind until then; 0: not */
 };
@@ -32,9 +32,10 @@ struct progress {
 int progress_init(struct progress *p, size_t n, int64_t lag_ms);
 void progress_free(struct progress *p);
 
-/* There are n channels now: more at the end, whose positions, ids[], are exact
- * (0, or -1 without memory); or only those that are kept, in their order. */
-int progress_add(struct progress *p, size_t n, const uint64_t *ids);
+/* There are n channels now: more at the end, of which nothing matters that was
+ * before (0, or -1 without memory); or only those that are kept, in their
+ * order. */
+int progress_add(struct progress *p, size_t n);
 void progress_keep(struct progress *p, const bool *is_kept);
 
 /* All positions are this id, whatever the channel's last one is. */
@@ -44,9 +45,12 @@ void progress_set(struct progress *p, uint64_t id);
 void progress_begin(struct progress *p, const struct resume *r,
     const struct take *t, int64_t now_ms);
 
+/* The store has shown this id, somebody says who is to be believed. */
+void progress_see(struct progress *p, uint64_t id);
+
 /* --- records ------------------------------------------------------------ */
 
-/* Does this record follow on its channel's position? */
+/* Does this record follow on its channel's position, which is exact? */
 bool progress_is_next(
     const struct progress *p, size_t channel, const struct record *rec);
 

@@ -67,5 +67,6 @@ carried_move_in(struct carried *c, int fd, const struct offer_move *m)
 	c->state = CARRIED_LIVE;
 	c->floor = m->floor;
 	c->cursor = m->cursor;
+	c->seen = m->floor;
 	c->last_sign_ms = m->last_sign_ms;
 }

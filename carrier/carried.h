@@ -45,6 +45,7 @@ struct carried {
 	/* of one that lives */
 	uint64_t floor;	 /* records at or below are not for it */
 	uint64_t cursor; /* the id that the client remembers */
+	uint64_t seen;	 /* the store had come to here, when it was looked at */
 	bool owes_position;
 	bool is_muted;	      /* its session spoke: what comes is held */
 	struct buf held;      /* until its grant is seen */

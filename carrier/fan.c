@@ -3,12 +3,12 @@
  * them. */
 #include "carrier/fan.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 
 #include "base/clock.h"
+#include "reply.h"
 
 #define BATCH_LEN_MAX ((size_t)512 << 20)
 #define BATCH_KEEP_LEN (256 << 10) /* of memory, from one turn to the next */
@@ -92,7 +92,6 @@ leave_channels(struct fan *f, struct carried *c)
 	c->nchannels = 0;
 }
 
-/* The channel's number; it is new if that was how many there were. */
 static int
 add_channel(
     struct fan *f, const char *name, size_t len, uint64_t ping, size_t *channel)
@@ -110,23 +109,16 @@ add_channel(
 }
 
 static int
-join_all(struct fan *f, struct carried *c, const struct offer *o, uint64_t *ids,
-    uint64_t ping)
+join_all(struct fan *f, struct carried *c, const struct offer *o, uint64_t ping)
 {
-	const size_t first = f->channels.n;
 	size_t i, at = 0, len, channel;
 	const char *name;
-	uint64_t position;
 
 	for (i = 0; i < o->nchannels; i++) {
-		const size_t n = f->channels.n;
-
-		offer_next_channel(o, &at, &name, &len, &position);
+		offer_next_channel(o, &at, &name, &len);
 		if (add_channel(f, name, len, ping, &channel) == -1 ||
 		    join(f, c, channel) == -1)
 			return -1;
-		if (channel == n)
-			ids[n - first] = position;
 	}
 	return 0;
 }
@@ -146,11 +138,10 @@ add_key(struct fan *f, struct carried *c, const char *key)
 }
 
 int
-fan_add(struct fan *f, struct carried *c, const struct offer *o, uint64_t *ids,
-    uint64_t ping)
+fan_add(struct fan *f, struct carried *c, const struct offer *o, uint64_t ping)
 {
 	if (grow(&f->streams, f->n, &f->size, sizeof(struct carried *)) == -1 ||
-	    add_key(f, c, o->key) == -1 || join_all(f, c, o, ids, ping) == -1) {
+	    add_key(f, c, o->key) == -1 || join_all(f, c, o, ping) == -1) {
 		leave_channels(f, c);
 		return -1;
 	}
@@ -212,18 +203,25 @@ fan_awaited_ping(const struct fan *f, const struct carried *c)
 }
 
 void
-fan_pinged(struct fan *f, uint64_t ping, uint64_t clock)
+fan_pinged(struct fan *f, uint64_t ping)
 {
 	size_t i;
 
-	for (i = 0; i < f->channels.n; i++) {
-		struct audience *a = &f->audiences[i];
+	for (i = 0; i < f->channels.n; i++)
+		if (f->audiences[i].ping <= ping)
+			f->audiences[i].ping = 0;
+}
 
-		if (a->ping == 0 || a->ping > ping)
-			continue;
-		a->ping = 0;
-		a->covered = clock;
-	}
+void
+fan_taken(struct fan *f, uint64_t clock)
+{
+	size_t i;
+
+	for (i = 0; i < f->channels.n; i++)
+		if (f->audiences[i].covered == UINT64_MAX)
+			f->audiences[i].covered = clock;
+	for (i = 0; i < f->n; i++)
+		f->streams[i]->seen = clock;
 }
 
 uint64_t
@@ -236,6 +234,17 @@ fan_covered(const struct fan *f, const struct carried *c)
 		if (f->audiences[c->channels[i]].covered > covered)
 			covered = f->audiences[c->channels[i]].covered;
 	return covered;
+}
+
+bool
+fan_can_catch_up(const struct fan *f, const struct carried *c)
+{
+	size_t i;
+
+	for (i = 0; i < c->nchannels; i++)
+		if (f->audiences[c->channels[i]].hole > c->floor)
+			return false;
+	return c->floor >= recent_floor(&f->recent);
 }
 
 bool
@@ -382,11 +391,9 @@ fan_end(struct fan *f, struct carried *c, const void *block, size_t len)
 void
 fan_send_back(struct fan *f, struct carried *c, int64_t within_ms)
 {
-	char retry[40];
-	int len = snprintf(retry, sizeof(retry), "retry: %lld\n\n",
-	    (long long)clock_random(within_ms / 4, within_ms));
-
-	fan_end(f, c, retry, (size_t)len);
+	buf_reset(&f->scratch);
+	reply_put_retry(&f->scratch, clock_random(within_ms / 4, within_ms));
+	fan_end(f, c, f->scratch.bytes, f->scratch.len);
 }
 
 static void

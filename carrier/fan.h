@@ -25,7 +25,10 @@ struct audience {
 		uint32_t which; /* of its channels this is */
 	} * members;		/* owned */
 	size_t n, size;
-	uint64_t covered; /* all its records after this id are heard */
+	uint64_t covered; /* all its records after this id were heard, or will
+			   * be; UINT64_MAX: those that are published from when
+			   * it is heard on */
+	uint64_t hole;	  /* some at or below this id cannot be had */
 	uint64_t ping;	  /* it is heard once that one is answered; 0: it is */
 };
 
@@ -54,21 +57,27 @@ void fan_init(struct fan *f, int epoll_fd);
 void fan_free(struct fan *f);
 
 /* Take a guest in.  Its channels and its session's key are added to the sets, if
- * they are new; *ids++ becomes the position of each channel that is (there is
- * room for all), and the answer to ping says that those are heard.  Returns 0,
- * or -1 without memory: then the fan can go on, but not with the new ones. */
-int fan_add(struct fan *f, struct carried *c, const struct offer *o,
-    uint64_t *ids, uint64_t ping);
+ * they are new; the answer to ping says that those are heard.  Returns 0, or -1
+ * without memory: then some may have been added. */
+int fan_add(
+    struct fan *f, struct carried *c, const struct offer *o, uint64_t ping);
 
 /* The PING that is answered when all its channels are heard; 0: they are. */
 uint64_t fan_awaited_ping(const struct fan *f, const struct carried *c);
 
-/* All pings up to this one are answered; clock: the newest id that was seen. */
-void fan_pinged(struct fan *f, uint64_t ping, uint64_t clock);
+/* All pings up to this one are answered. */
+void fan_pinged(struct fan *f, uint64_t ping);
 
-/* All records of its channels after this id were, or will be, heard here, and
- * those that were are in recent. */
+/* A take is complete: the store has come to this id. */
+void fan_taken(struct fan *f, uint64_t clock);
+
+/* Of its channels all records after this id were, or will be, heard here, and
+ * those that were are in recent.  UINT64_MAX: only if they were published from
+ * now on. */
 uint64_t fan_covered(const struct fan *f, const struct carried *c);
+
+/* It says that it has all records at or below its floor: have we all others? */
+bool fan_can_catch_up(const struct fan *f, const struct carried *c);
 
 /* For one stream, which lives: a block of its own, or what stands in the
  * batch. */

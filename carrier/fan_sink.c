@@ -83,10 +83,12 @@ static enum client_result
 record(struct sink *s, size_t channel, const struct record *rec)
 {
 	struct fan *f = fan_of(s);
-	const struct audience *a = &f->audiences[channel];
+	struct audience *a = &f->audiences[channel];
 	size_t i, at;
 
 	recent_put(&f->recent, channel, rec);
+	if (a->covered == UINT64_MAX)
+		a->covered = rec->id;
 	if (a->n == 0)
 		return CLIENT_OK;
 	if (add_to_batch(f, rec->frame, rec->frame_len, &at) == -1) {
@@ -204,21 +206,43 @@ note_hole(struct fan *f, const struct reset *r)
 	size_t i;
 
 	for (i = 0; i < r->channels->n; i++) {
+		struct audience *a = &f->audiences[i];
 		const uint64_t end = hole_end(r, i);
 
 		if (r->reason == RESET_FLUSHED)
-			f->audiences[i].covered = r->id;
-		else if (r->is_affected[i] && f->audiences[i].covered < end)
-			f->audiences[i].covered = end;
+			a->hole = 0;
+		else if (r->is_affected[i] && a->hole < end)
+			a->hole = end;
 	}
 	if (r->reason == RESET_FLUSHED)
 		recent_reset(&f->recent, r->id);
+}
+
+static bool
+is_ahead(const struct carried *c, uint64_t id)
+{
+	return c->seen > id || c->cursor > id;
+}
+
+/* Does it concern those alone who have seen it further than it is now?  Others
+ * may have come since.  (If nobody has, it is another store.) */
+static bool
+is_ahead_only(const struct fan *f, const struct reset *r)
+{
+	size_t i;
+
+	for (i = 0; r->reason == RESET_FLUSHED && i < f->n; i++)
+		if (f->streams[i]->state == CARRIED_LIVE &&
+		    is_ahead(f->streams[i], r->id))
+			return true;
+	return false;
 }
 
 static void
 go_back(struct carried *c, uint64_t id)
 {
 	c->floor = 0;
+	c->seen = id;
 	c->owes_position = true;
 	if (c->cursor > id)
 		c->cursor = id;
@@ -229,6 +253,7 @@ reset(struct sink *s, const struct reset *r)
 {
 	struct fan *f = fan_of(s);
 	bool *is_affected = calloc(r->channels->n + 1, sizeof(*is_affected));
+	const bool ahead_only = is_ahead_only(f, r);
 	size_t i;
 
 	note_hole(f, r);
@@ -237,7 +262,8 @@ reset(struct sink *s, const struct reset *r)
 
 		if (c->state == CARRIED_GUEST)
 			c->is_spoiled |= r->reason == RESET_FLUSHED;
-		if (c->state != CARRIED_LIVE)
+		if (c->state != CARRIED_LIVE ||
+		    (ahead_only && !is_ahead(c, r->id)))
 			continue;
 		if (is_affected == NULL) {
 			fan_send_back(f, c, 10000); /* it is told there */

@@ -3,7 +3,7 @@
 #include "carrier/guests.h"
 
 #include <errno.h>
-#include <stdlib.h>
+
 #include <sys/epoll.h>
 #include <unistd.h>
 
@@ -34,14 +34,13 @@ guests_are_welcome(const struct guests *g)
 
 /* The channels that are new are subscribed to; PING tells when they are. */
 static int
-follow_new(struct guests *g, size_t first_channel, size_t first_key,
-    const uint64_t *ids)
+follow_new(struct guests *g, size_t first_channel, size_t first_key)
 {
 	struct fan *f = g->fan;
 
 	if (f->channels.n == first_channel && f->keys.n == first_key)
 		return 0;
-	if (follow_add(g->follower, first_channel, first_key, ids) == -1)
+	if (follow_add(g->follower, first_channel, first_key) == -1)
 		return -1;
 	follow_ping(g->follower, ++g->pings);
 	return 0;
@@ -54,14 +53,11 @@ take_in(struct guests *g, const struct offer *o, int fd, int64_t now_ms)
 	const size_t nchannels = f->channels.n, nkeys = f->keys.n;
 	struct epoll_event ev = { .events = EPOLLIN };
 	struct carried *c = carried_new(o, fd);
-	uint64_t *ids;
-	int failed = -1;
+	int failed;
 
 	if (c == NULL)
 		return -1;
-	if ((ids = calloc(o->nchannels, sizeof(*ids))) != NULL)
-		failed = fan_add(f, c, o, ids, g->pings + 1);
-	if (failed == -1) {
+	if ((failed = fan_add(f, c, o, g->pings + 1)) == -1) {
 		carried_free(c);
 	} else {
 		c->patience_ms = now_ms + PATIENCE_MS;
@@ -70,12 +66,12 @@ take_in(struct guests *g, const struct offer *o, int fd, int64_t now_ms)
 		epoll_ctl(f->epoll_fd, EPOLL_CTL_ADD, fd, &ev);
 	}
 	/* also if it failed: some channels may have come in */
-	if (ids != NULL && follow_new(g, nchannels, nkeys, ids) == -1)
+	if (follow_new(g, nchannels, nkeys) == -1)
 		failed = -1;
 	/* its session's key is heard with the last PING, at the latest */
 	if (failed == 0 && c->key != CARRIED_NO_KEY)
 		c->awaited_ping = g->pings;
-	free(ids);
+
 	return failed;
 }
 
@@ -118,7 +114,7 @@ is_as_expected(const struct guests *g, const struct carried *c)
 		if (p->positions[c->channels[i]].hears_plain)
 			return false;
 	return plain_is_quiet(&g->follower->delivery.plain) && !c->is_spoiled &&
-	       c->floor >= fan_covered(g->fan, c);
+	       fan_can_catch_up(g->fan, c);
 }
 
 static void
@@ -128,6 +124,8 @@ move_in(struct guests *g, struct carried *c, int fd, const struct offer_move *m)
 		.data = { .ptr = c } };
 
 	carried_move_in(c, fd, m);
+	/* if the store is not as far, the next take shows it */
+	progress_see(&g->follower->delivery.progress, m->floor);
 	g->fan->nguests--;
 	epoll_ctl(g->fan->epoll_fd, EPOLL_CTL_ADD, fd, &ev);
 	if (is_as_expected(g, c))
@@ -161,8 +159,9 @@ guests_hear(struct guests *g, struct carried *c)
 static void
 tell_ready(struct guests *g, struct carried *c)
 {
+	const struct progress *p = &g->follower->delivery.progress;
 	const struct offer_ready ready = { fan_covered(g->fan, c),
-		g->follower->delivery.progress.seen_clock };
+		p->seen_clock, p->seen_epoch };
 
 	c->is_ready = true;
 	if (fdpass_send(c->fd, &ready, sizeof(ready), -1) == -1)
@@ -178,7 +177,7 @@ guests_work(struct guests *g, int64_t now_ms)
 
 	if (f->nguests == 0)
 		return;
-	fan_pinged(f, pong, g->follower->delivery.progress.seen_clock);
+	fan_pinged(f, pong);
 	for (i = 0; i < f->n; i++) {
 		struct carried *c = f->streams[i];
 
@@ -196,4 +195,5 @@ void
 guests_taken(struct guests *g)
 {
 	g->follower->pong = g->pings;
+	fan_taken(g->fan, g->follower->delivery.progress.seen_clock);
 }

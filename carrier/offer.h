@@ -4,7 +4,7 @@
  * to the other.  Pure.
  *
  *   responder                                     carrier
- *     OFFER: the channels, and where it is ─────▶  follows them
+ *     OFFER: who, and which channels      ─────▶  follows them
  *     has heard all that was published    ◀─────  READY: from here on I have
  *       before, or makes sure                       what follows
  *     MOVE, and the client's descriptor   ─────▶  goes on after that position
@@ -41,20 +41,21 @@ struct offer {
 /* Append an offer, and then each of its channels, to b.  Returns 0, or -1 if
  * that would pass b's limit, or without memory. */
 int offer_begin(struct buf *b, const struct offer *o);
-int offer_add_channel(
-    struct buf *b, const char *name, size_t len, uint64_t position);
+int offer_add_channel(struct buf *b, const char *name, size_t len);
 
 /* Read an offer; it borrows from p.  Returns 0, or -1 if it is none. */
 int offer_parse(struct offer *o, const char *p, size_t len);
 
 /* The next one of the nchannels of an offer that was read; *at is 0 at first.
  * The name is not NUL-terminated. */
-void offer_next_channel(const struct offer *o, size_t *at, const char **name,
-    size_t *len, uint64_t *position);
+void offer_next_channel(
+    const struct offer *o, size_t *at, const char **name, size_t *len);
 
 struct offer_ready {
-	uint64_t covered; /* the carrier has all records after this one */
-	uint64_t clock;	  /* the newest id that it has seen */
+	uint64_t covered; /* the carrier has all records after this one;
+			   * UINT64_MAX: those published from now on */
+	uint64_t clock;	  /* the newest id that it has seen, */
+	uint64_t epoch;	  /* and the store's first one */
 };
 
 struct offer_move {

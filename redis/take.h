@@ -26,6 +26,8 @@ struct position {
 	uint64_t id;	  /* nothing at or below it is wanted */
 	bool is_exact;	  /* it is the id of the channel's last event */
 	bool hears_plain; /* listen to plain PUBLISH: no recorder covers it */
+	bool is_loose;	  /* what was before does not matter: whatever record
+			   * comes first is the next one */
 };
 
 /* What a take found in one of them. */

@@ -16,8 +16,8 @@ static void
 fill(struct progress *p)
 {
 	assert_int_equal(progress_init(p, 2, LAG_MS), 0);
-	p->positions[0] = (struct position){ 90, true, false };
-	p->positions[1] = (struct position){ 50, true, false };
+	p->positions[0] = (struct position){ 90, true, false, false };
+	p->positions[1] = (struct position){ 50, true, false, false };
 	p->seen_clock = 100;
 	p->seen_epoch = 10;
 }
@@ -288,15 +288,17 @@ take_sets_the_positions(void **state)
 		struct position want;
 		uint64_t want_clock;
 	} table[] = {
-		{ "all", false, 110, 0, 130, { 115, true, false }, 130 },
-		{ "nothing", false, 0, 0, 90, { 115, true, false }, 100 },
-		{ "a batch", true, 110, 0, 130, { 110, false, false }, 130 },
-		{ "a batch of others", true, 80, 0, 130, { 90, true, false },
+		{ "all", false, 110, 0, 130, { 115, true, false, false }, 130 },
+		{ "nothing", false, 0, 0, 90, { 115, true, false, false },
+		    100 },
+		{ "a batch", true, 110, 0, 130, { 110, false, false, false },
 		    130 },
-		{ "gone up to 112", true, 110, 112, 130, { 112, false, false },
-		    130 },
-		{ "gone up to 100", true, 110, 100, 130, { 110, false, false },
-		    130 },
+		{ "a batch of others", true, 80, 0, 130,
+		    { 90, true, false, false }, 130 },
+		{ "gone up to 112", true, 110, 112, 130,
+		    { 112, false, false, false }, 130 },
+		{ "gone up to 100", true, 110, 100, 130,
+		    { 110, false, false, false }, 130 },
 	};
 	struct taken_channel channels[2] = { { 115, 0 }, { 50, 0 } };
 	struct take t = { .epoch = 10, .channels = channels, .nchannels = 2 };

@@ -80,21 +80,22 @@ each_take_replaces_the_last(void **state)
 		const char *eval, *plain;
 	} table[] = {
 		{ { CURSOR_NONE, 0 }, 9,
-		    { { 1, true, true }, { 2, false, true } },
+		    { { 1, true, true, false }, { 2, false, true, false } },
 		    "4194304 9  0 0 1 2", "all foo" },
 		{ { CURSOR_ID, 5 }, 5,
-		    { { 5, false, false }, { 5, false, false } },
+		    { { 5, false, false, false }, { 5, false, false, false } },
 		    "4194304 5  5 0 5 5", "" },
 		{ { CURSOR_LAST, 3 }, 0,
-		    { { 1, false, false }, { 2, false, true } },
+		    { { 1, false, false, false }, { 2, false, true, false } },
 		    "4194304 0 last 3 0 1 2", "foo" },
 		{ { CURSOR_SINCE, 60 }, UINT64_MAX,
-		    { { 0, false, true }, { UINT64_MAX, false, false } },
+		    { { 0, false, true, false },
+			{ UINT64_MAX, false, false, false } },
 		    "4194304 18446744073709551615 since 60"
 		    " 0 0 18446744073709551615",
 		    "all" },
 		{ { CURSOR_EARLIEST, 0 }, 0,
-		    { { 0, false, false }, { 0, false, false } },
+		    { { 0, false, false, false }, { 0, false, false, false } },
 		    "4194304 0  0 0 0 0", "" },
 	};
 	struct take_words w;
@@ -131,7 +132,8 @@ longest_names_have_room(void **state)
 	memset(name, 'x', CHANNEL_LEN_MAX);
 	for (i = 0; i < 1000; i++) {
 		thousand[i] = (struct channel){ name, CHANNEL_LEN_MAX };
-		positions[i] = (struct position){ UINT64_MAX, true, true };
+		positions[i] =
+		    (struct position){ UINT64_MAX, true, true, false };
 	}
 	assert_int_equal(take_words_init(&w, "p:", &most, &keys), 0);
 	take_words_set(&w, positions, UINT64_MAX,
