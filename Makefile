@@ -16,7 +16,7 @@ top := block client complain cookie delivery follow line_queue line_sender lines
 parent := carriers children handover kept listener place pool signals socket start state
 recorder := expected lease limits record_pub record_queue record_relay record_sub \
 	recorder
-carrier := carried carrier fan fan_sink fcgi_record guests offer outflow recent
+carrier := carried carrier fan fan_reset fan_sink fcgi_record guests offer outflow recent
 redis := channel command event publish record redis_conn snapshot sse sub_message take
 base := backoff buf clock config fdpass glob log parse password redis_address sandbox utf8
 

@@ -84,6 +84,8 @@ put_offer(struct buf *b, const struct move_stream *s)
 {
 	const struct channel_set *channels = &s->session->channels;
 
+	const struct position *positions =
+	    s->follower->delivery.progress.positions;
 	const struct session *ses = s->session;
 	const struct offer o = { .request_id = client_request_id(s->cl),
 		.heartbeat_s = s->out->heartbeat_s,
@@ -99,7 +101,7 @@ put_offer(struct buf *b, const struct move_stream *s)
 		return -1;
 	for (i = 0; i < channels->n; i++)
 		if (offer_add_channel(b, channels->items[i].name,
-			channels->items[i].len) == -1)
+			channels->items[i].len, positions[i].id) == -1)
 			return -1;
 	return 0;
 }

@@ -38,7 +38,8 @@ carried_new(const struct offer *o, int fd)
 	buf_init(&c->held, HELD_LEN_MAX);
 	c->channels = calloc(o->nchannels, sizeof(*c->channels));
 	c->places = calloc(o->nchannels, sizeof(*c->places));
-	if (c->channels == NULL || c->places == NULL ||
+	c->positions = calloc(o->nchannels, sizeof(*c->positions));
+	if (c->channels == NULL || c->places == NULL || c->positions == NULL ||
 	    copy_session(c, o) == -1) {
 		carried_free(c);
 		return NULL;
@@ -54,6 +55,7 @@ carried_free(struct carried *c)
 	buf_free(&c->held);
 	free(c->channels);
 	free(c->places);
+	free(c->positions);
 	free(c->grant);
 	free(c->user);
 	free(c);

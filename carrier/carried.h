@@ -28,6 +28,8 @@ struct carried {
 	/* its channels: their numbers in the fan, and where it stands in the
 	 * audience of each; owned */
 	uint32_t *channels, *places;
+	uint64_t *positions; /* owned: the last record that its responder knew;
+			      * 0: one has come since */
 	size_t nchannels;
 	uint32_t key; /* number of its session's in the fan, or none */
 	char *grant;  /* of that session; owned, with grant_len bytes */

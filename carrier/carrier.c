@@ -36,8 +36,10 @@
 #define GOODBYE_MIN_MS 1000
 #define GOODBYE_MAX_MS 5000
 #define RECENT_LEN ((size_t)256 << 10) /* kept without guests */
-/* A client for which more waits, while most others keep up, goes back. */
+/* A client for which more waits, while most others keep up, and which takes
+ * nothing for so long, goes back. */
 #define BEHIND_LEN ((size_t)256 << 10)
+#define BEHIND_MS 2000
 #define WAITING_LEN_MAX ((size_t)32 << 20) /* in all: then Redis waits */
 
 struct carriage {
@@ -155,21 +157,29 @@ begin_to_stop(struct carriage *cr, int64_t now)
 
 /* --- slow clients ------------------------------------------------------- */
 
+/* How much may wait for one client: little, once it has taken nothing for a
+ * while, or if much waits in all. */
+static bool
+is_slow(const struct carriage *cr, const struct carried *c, int64_t now)
+{
+	return c->state == CARRIED_LIVE && c->waiting_len > BEHIND_LEN &&
+	       (now >= c->blocked_ms + BEHIND_MS ||
+		   cr->fan.waiting_len > WAITING_LEN_MAX);
+}
+
 /* One that is behind while others are not is a slow one: its responder has the
- * patience for that.  Where most are it is the web server that is slow. */
+ * patience for that. */
 static void
-send_slow_back(struct carriage *cr)
+send_slow_back(struct carriage *cr, int64_t now)
 {
 	size_t i;
 
-	for (i = 0; i < cr->fan.n; i++) {
-		struct carried *c = cr->fan.streams[i];
-
-		if (c->state == CARRIED_LIVE && c->waiting_len > BEHIND_LEN)
-			fan_send_back(&cr->fan, c, 5000);
-	}
+	for (i = 0; i < cr->fan.n; i++)
+		if (is_slow(cr, cr->fan.streams[i], now))
+			fan_send_back(&cr->fan, cr->fan.streams[i], 5000);
 }
 
+/* Where most are behind it is the web server that is slow: let Redis wait. */
 static void
 mind_slow(struct carriage *cr, int64_t now)
 {
@@ -178,20 +188,17 @@ mind_slow(struct carriage *cr, int64_t now)
 
 	if (f->waiting_len <= BEHIND_LEN) {
 		cr->paused_ms = 0;
-	} else if (!most_are) {
-		send_slow_back(cr);
-		cr->paused_ms = 0;
-	} else if (cr->paused_ms == 0) {
-		if (f->waiting_len > WAITING_LEN_MAX ||
-		    f->waiting_len > BEHIND_LEN / 2 * f->n)
-			cr->paused_ms = now;
-	} else if (now >= cr->paused_ms + PAUSE_MAX_MS) {
-		send_slow_back(cr);
-		cr->paused_ms = 0;
-	} else if (f->waiting_len < WAITING_LEN_MAX / 4 &&
-		   f->waiting_len < BEHIND_LEN / 8 * f->n) {
-		cr->paused_ms = 0;
+		return;
 	}
+	if (most_are && cr->paused_ms == 0 && f->waiting_len > WAITING_LEN_MAX)
+		cr->paused_ms = now;
+	if (cr->paused_ms != 0 && now < cr->paused_ms + PAUSE_MAX_MS) {
+		if (f->waiting_len < WAITING_LEN_MAX / 4)
+			cr->paused_ms = 0;
+		return;
+	}
+	cr->paused_ms = 0;
+	send_slow_back(cr, now);
 }
 
 /* --- streams ------------------------------------------------------------ */

@@ -112,10 +112,12 @@ static int
 join_all(struct fan *f, struct carried *c, const struct offer *o, uint64_t ping)
 {
 	size_t i, at = 0, len, channel;
+	uint64_t position;
 	const char *name;
 
 	for (i = 0; i < o->nchannels; i++) {
-		offer_next_channel(o, &at, &name, &len);
+		offer_next_channel(o, &at, &name, &len, &position);
+		c->positions[i] = position;
 		if (add_channel(f, name, len, ping, &channel) == -1 ||
 		    join(f, c, channel) == -1)
 			return -1;
@@ -210,18 +212,6 @@ fan_pinged(struct fan *f, uint64_t ping)
 	for (i = 0; i < f->channels.n; i++)
 		if (f->audiences[i].ping <= ping)
 			f->audiences[i].ping = 0;
-}
-
-void
-fan_taken(struct fan *f, uint64_t clock)
-{
-	size_t i;
-
-	for (i = 0; i < f->channels.n; i++)
-		if (f->audiences[i].covered == UINT64_MAX)
-			f->audiences[i].covered = clock;
-	for (i = 0; i < f->n; i++)
-		f->streams[i]->seen = clock;
 }
 
 uint64_t

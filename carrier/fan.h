@@ -68,9 +68,6 @@ uint64_t fan_awaited_ping(const struct fan *f, const struct carried *c);
 /* All pings up to this one are answered. */
 void fan_pinged(struct fan *f, uint64_t ping);
 
-/* A take is complete: the store has come to this id. */
-void fan_taken(struct fan *f, uint64_t clock);
-
 /* Of its channels all records after this id were, or will be, heard here, and
  * those that were are in recent.  UINT64_MAX: only if they were published from
  * now on. */

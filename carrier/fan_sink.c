@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "block.h"
+#include "carrier/fan_reset.h"
 
 /* More waits for clients: the next take had better come later. */
 #define CONGESTED_LEN ((size_t)8 << 20)
@@ -29,15 +30,6 @@ start(struct sink *s, uint64_t floor)
 
 /* --- records ------------------------------------------------------------ */
 
-static void
-put_position(struct fan *f, struct carried *c, uint64_t id)
-{
-	buf_reset(&f->scratch);
-	block_put_position(&f->scratch, id);
-	c->cursor = id;
-	fan_put(f, c, f->scratch.bytes, f->scratch.len);
-}
-
 /* A record that stands in the batch.  The cursor never goes back: after a late
  * record comes the highest id as a position. */
 static void
@@ -47,7 +39,7 @@ put_record(struct fan *f, struct carried *c, uint64_t id, size_t at, size_t len)
 	if (c->state != CARRIED_LIVE)
 		return;
 	if (id < c->cursor)
-		put_position(f, c, c->cursor);
+		fan_put_position(f, c, c->cursor);
 	else
 		c->cursor = id;
 }
@@ -56,6 +48,24 @@ static bool
 is_for(const struct carried *c, uint64_t id)
 {
 	return c->state == CARRIED_LIVE && id > c->floor;
+}
+
+/* Its channel's first record since it came: does it follow on what the
+ * responder knew?  If not, that is gone from the store. */
+static void
+see_first(
+    struct fan *f, struct carried *c, size_t which, uint64_t id, uint64_t prev)
+{
+	const struct reset r = {
+		.reason = RESET_FLUSHED, .id = id, .channels = &f->channels
+	};
+	const uint64_t known = c->positions[which];
+
+	if (known == 0 || id <= known)
+		return;
+	c->positions[which] = 0;
+	if (prev < known)
+		fan_reset_stream(f, c, &r);
 }
 
 /* Append to the batch.  Returns 0, or -1 without memory. */
@@ -95,10 +105,14 @@ record(struct sink *s, size_t channel, const struct record *rec)
 		send_all_back(f, a);
 		return CLIENT_OK;
 	}
-	for (i = 0; i < a->n; i++)
-		if (is_for(a->members[i].stream, rec->id))
-			put_record(f, a->members[i].stream, rec->id, at,
-			    rec->frame_len);
+	for (i = 0; i < a->n; i++) {
+		struct carried *c = a->members[i].stream;
+
+		if (!is_for(c, rec->id))
+			continue;
+		see_first(f, c, a->members[i].which, rec->id, rec->prev);
+		put_record(f, c, rec->id, at, rec->frame_len);
+	}
 	return CLIENT_OK;
 }
 
@@ -114,7 +128,7 @@ passed(struct sink *s, size_t channel, const struct record *rec)
 	for (i = 0; i < a->n; i++)
 		if (a->members[i].stream->state == CARRIED_LIVE &&
 		    rec->id > a->members[i].stream->cursor)
-			put_position(f, a->members[i].stream, rec->id);
+			fan_put_position(f, a->members[i].stream, rec->id);
 	return CLIENT_OK;
 }
 
@@ -157,6 +171,7 @@ fan_catch_up(struct fan *f, struct carried *c)
 				break;
 		if (i == c->nchannels)
 			continue;
+		see_first(f, c, i, rec.id, rec.prev);
 		if (add_to_batch(f, rec.frame, rec.frame_len, &in_batch) == 0)
 			put_record(f, c, rec.id, in_batch, rec.frame_len);
 		else
@@ -166,114 +181,10 @@ fan_catch_up(struct fan *f, struct carried *c)
 
 /* --- what cannot be kept ------------------------------------------------ */
 
-/* Up to which id something of the channel is gone. */
-static uint64_t
-hole_end(const struct reset *r, size_t channel)
-{
-	return r->reason == RESET_TRIMMED && channel < r->take->nchannels
-		   ? r->take->channels[channel].oldest_prev
-		   : r->id;
-}
-
-static void
-tell_reset(
-    struct fan *f, struct carried *c, const struct reset *r, bool *is_affected)
-{
-	bool any = false;
-	size_t i;
-
-	for (i = 0; i < c->nchannels; i++) {
-		const uint32_t channel = c->channels[i];
-
-		is_affected[channel] = r->reason == RESET_FLUSHED ||
-				       (r->is_affected[channel] &&
-					   c->floor < hole_end(r, channel));
-		any |= is_affected[channel];
-	}
-	buf_reset(&f->scratch);
-	block_put_reset(
-	    &f->scratch, r->channels, is_affected, r->reason, r->id);
-	for (i = 0; i < c->nchannels; i++)
-		is_affected[c->channels[i]] = false;
-	if (any)
-		fan_put(f, c, f->scratch.bytes, f->scratch.len);
-}
-
-/* Nobody who has not come as far can move in. */
-static void
-note_hole(struct fan *f, const struct reset *r)
-{
-	size_t i;
-
-	for (i = 0; i < r->channels->n; i++) {
-		struct audience *a = &f->audiences[i];
-		const uint64_t end = hole_end(r, i);
-
-		if (r->reason == RESET_FLUSHED)
-			a->hole = 0;
-		else if (r->is_affected[i] && a->hole < end)
-			a->hole = end;
-	}
-	if (r->reason == RESET_FLUSHED)
-		recent_reset(&f->recent, r->id);
-}
-
-static bool
-is_ahead(const struct carried *c, uint64_t id)
-{
-	return c->seen > id || c->cursor > id;
-}
-
-/* Does it concern those alone who have seen it further than it is now?  Others
- * may have come since.  (If nobody has, it is another store.) */
-static bool
-is_ahead_only(const struct fan *f, const struct reset *r)
-{
-	size_t i;
-
-	for (i = 0; r->reason == RESET_FLUSHED && i < f->n; i++)
-		if (f->streams[i]->state == CARRIED_LIVE &&
-		    is_ahead(f->streams[i], r->id))
-			return true;
-	return false;
-}
-
-static void
-go_back(struct carried *c, uint64_t id)
-{
-	c->floor = 0;
-	c->seen = id;
-	c->owes_position = true;
-	if (c->cursor > id)
-		c->cursor = id;
-}
-
 static enum client_result
 reset(struct sink *s, const struct reset *r)
 {
-	struct fan *f = fan_of(s);
-	bool *is_affected = calloc(r->channels->n + 1, sizeof(*is_affected));
-	const bool ahead_only = is_ahead_only(f, r);
-	size_t i;
-
-	note_hole(f, r);
-	for (i = 0; i < f->n; i++) {
-		struct carried *c = f->streams[i];
-
-		if (c->state == CARRIED_GUEST)
-			c->is_spoiled |= r->reason == RESET_FLUSHED;
-		if (c->state != CARRIED_LIVE ||
-		    (ahead_only && !is_ahead(c, r->id)))
-			continue;
-		if (is_affected == NULL) {
-			fan_send_back(f, c, 10000); /* it is told there */
-			continue;
-		}
-		if (r->reason == RESET_FLUSHED)
-			go_back(c, r->id);
-		tell_reset(f, c, r, is_affected);
-	}
-	free(is_affected);
+	fan_reset(fan_of(s), r);
 	return CLIENT_OK;
 }
 
@@ -289,7 +200,7 @@ position(struct sink *s, uint64_t id)
 		if (c->state != CARRIED_LIVE || !c->owes_position)
 			continue;
 		c->owes_position = false;
-		put_position(f, c, id);
+		fan_put_position(f, c, id);
 	}
 	return CLIENT_OK;
 }

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/fdpass.h"
 #include "base/log.h"
+#include "carrier/fan_reset.h"
 #include "carrier/fan_sink.h"
 #include "plain.h"
 
@@ -195,5 +196,5 @@ void
 guests_taken(struct guests *g)
 {
 	g->follower->pong = g->pings;
-	fan_taken(g->fan, g->follower->delivery.progress.seen_clock);
+	fan_taken(g->fan, &g->follower->delivery.taken);
 }

@@ -38,11 +38,15 @@ offer_begin(struct buf *b, const struct offer *o)
 }
 
 int
-offer_add_channel(struct buf *b, const char *name, size_t len)
+offer_add_channel(
+    struct buf *b, const char *name, size_t len, uint64_t position)
 {
 	const unsigned char n = (unsigned char)len;
 
-	return buf_put(b, &n, 1) == -1 ? -1 : buf_put(b, name, len);
+	if (buf_put(b, &position, sizeof(position)) == -1 ||
+	    buf_put(b, &n, 1) == -1)
+		return -1;
+	return buf_put(b, name, len);
 }
 
 /* --- reading ------------------------------------------------------------ */
@@ -77,7 +81,7 @@ check_channels(const struct offer *o)
 	size_t i, len;
 
 	for (i = 0; i < o->nchannels; i++) {
-		if (p == end)
+		if (next_bytes(&p, end, sizeof(uint64_t)) == NULL || p == end)
 			return -1;
 		len = (unsigned char)*p++;
 		name = next_bytes(&p, end, len);
@@ -116,12 +120,15 @@ offer_parse(struct offer *o, const char *p, size_t len)
 }
 
 void
-offer_next_channel(
-    const struct offer *o, size_t *at, const char **name, size_t *len)
+offer_next_channel(const struct offer *o, size_t *at, const char **name,
+    size_t *len, uint64_t *position)
 {
-	*len = (unsigned char)o->channels[*at];
-	*name = o->channels + *at + 1;
-	*at += 1 + *len;
+	const char *p = o->channels + *at;
+
+	memcpy(position, p, sizeof(*position));
+	*len = (unsigned char)p[sizeof(*position)];
+	*name = p + sizeof(*position) + 1;
+	*at += sizeof(*position) + 1 + *len;
 }
 
 int

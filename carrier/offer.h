@@ -4,7 +4,7 @@
  * to the other.  Pure.
  *
  *   responder                                     carrier
- *     OFFER: who, and which channels      ─────▶  follows them
+ *     OFFER: the channels, and where it is─────▶  follows them
  *     has heard all that was published    ◀─────  READY: from here on I have
  *       before, or makes sure                       what follows
  *     MOVE, and the client's descriptor   ─────▶  goes on after that position
@@ -38,18 +38,20 @@ struct offer {
 	size_t channels_len;
 };
 
-/* Append an offer, and then each of its channels, to b.  Returns 0, or -1 if
+/* Append an offer, and then each of its channels, with the id of its last
+ * record, to b.  Returns 0, or -1 if
  * that would pass b's limit, or without memory. */
 int offer_begin(struct buf *b, const struct offer *o);
-int offer_add_channel(struct buf *b, const char *name, size_t len);
+int offer_add_channel(
+    struct buf *b, const char *name, size_t len, uint64_t position);
 
 /* Read an offer; it borrows from p.  Returns 0, or -1 if it is none. */
 int offer_parse(struct offer *o, const char *p, size_t len);
 
 /* The next one of the nchannels of an offer that was read; *at is 0 at first.
  * The name is not NUL-terminated. */
-void offer_next_channel(
-    const struct offer *o, size_t *at, const char **name, size_t *len);
+void offer_next_channel(const struct offer *o, size_t *at, const char **name,
+    size_t *len, uint64_t *position);
 
 struct offer_ready {
 	uint64_t covered; /* the carrier has all records after this one;

@@ -7,7 +7,7 @@
 
 struct head {
 	size_t channel, frame_len;
-	uint64_t id;
+	uint64_t id, prev;
 };
 
 void
@@ -67,7 +67,7 @@ pass_over(struct recent *r, uint64_t id)
 void
 recent_put(struct recent *r, size_t channel, const struct record *rec)
 {
-	const struct head h = { channel, rec->frame_len, rec->id };
+	const struct head h = { channel, rec->frame_len, rec->id, rec->prev };
 	const size_t len = sizeof(h) + rec->frame_len;
 
 	if (len > RECENT_LEN_MAX) {
@@ -113,7 +113,7 @@ recent_next(const struct recent *r, size_t *at, struct recent_record *rec)
 		return false;
 	p = r->bytes.bytes + r->begin + *at;
 	memcpy(&h, p, sizeof(h));
-	*rec = (struct recent_record){ h.channel, h.id, p + sizeof(h),
+	*rec = (struct recent_record){ h.channel, h.id, h.prev, p + sizeof(h),
 		h.frame_len };
 	*at += sizeof(h) + h.frame_len;
 	return true;

@@ -44,7 +44,7 @@ uint64_t recent_floor(const struct recent *r);
 
 struct recent_record {
 	size_t channel;
-	uint64_t id;
+	uint64_t id, prev;
 	const char *frame; /* borrowed until something is put or forgotten */
 	size_t frame_len;
 };
