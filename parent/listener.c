@@ -173,6 +173,8 @@ wait_for_work(struct parent *p)
 		wait_ms = CROWDED_MS;
 	if (p->with_recorder && p->st.children.count[CHILD_RECORDER] == 0)
 		wait_ms = sooner(wait_ms, recorder->due_ms, now);
+	if (p->st.carriers.is_wanted)
+		wait_ms = sooner(wait_ms, p->st.carriers.due_ms, now);
 
 	ts.tv_sec = wait_ms / 1000;
 	ts.tv_nsec = wait_ms % 1000 * 1000000;
@@ -318,6 +320,8 @@ listener_run(const struct config *cfg, int fd, char *const argv[],
 			restart(&p, path, argv);
 		if (is_recorder_due(&p))
 			start_recorder(&p.st, cfg, children);
+		if (p.st.carriers.is_wanted)
+			start_carrier(&p.st, cfg, children);
 		wait_for_work(&p);
 	}
 	shut_down(&p);

@@ -224,8 +224,10 @@ next_one_waits_if_it_lived_shortly(void **state)
 		carriers_ended(&c, 7, now_ms);
 		assert_in_range(
 		    c.due_ms - now_ms, table[i].min_ms, table[i].max_ms);
-		assert_int_equal(carriers_are_short(&c, c.due_ms - 1), false);
+		assert_false(carriers_are_short(&c, c.due_ms - 1));
+		assert_true(c.is_wanted);
 		assert_true(carriers_are_short(&c, c.due_ms));
+		assert_false(c.is_wanted);
 	}
 	carriers_free(&c);
 }
