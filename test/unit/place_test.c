@@ -6,7 +6,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/socket.h>
-#include <sys/time.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -155,24 +155,33 @@ signal_ends_it(void **state)
 }
 
 static struct fixture *chosen;
+static int choice_fd;
 
-/* Just now the parent chooses this responder ... */
+/* Just now the parent chooses this responder. */
 static void
 on_choice(int sig)
 {
-	struct itimerval soon = { .it_value.tv_usec = 150000 };
-
 	(void)sig;
 	atomic_store(chosen->place.state, PLACE_BUSY);
-	setitimer(ITIMER_REAL, &soon, NULL);
+	if (write(choice_fd, "x", 1) == -1)
+		_exit(1);
 }
 
-/* ... and is slow to send. */
-static void
-on_alarm(int sig)
+/* A parent that is slow to send. */
+static pid_t
+start_parent(const struct fixture *f, int fd)
 {
-	(void)sig;
-	fdpass_send(chosen->parent_fd, open_bytes, 1, STDIN_FILENO);
+	pid_t pid = fork();
+	char byte;
+
+	assert_true(pid != -1);
+	if (pid == 0) {
+		if (read(fd, &byte, 1) != 1)
+			_exit(1);
+		usleep(150 * 1000);
+		_exit(fdpass_send(f->parent_fd, open_bytes, 1, STDIN_FILENO));
+	}
+	return pid;
 }
 
 static void
@@ -181,18 +190,25 @@ who_is_chosen_does_not_leave(void **state)
 	/* a signal comes when a connection is on its way: it is served */
 	struct accepted a;
 	struct fixture f;
+	int fds[2], status;
+	pid_t pid;
 
 	(void)state;
-	catch_stop(on_choice);
-	signal(SIGALRM, on_alarm);
 	set_up(&f);
+	assert_int_equal(pipe(fds), 0);
 	chosen = &f;
+	choice_fd = fds[1];
+	pid = start_parent(&f, fds[0]);
+	catch_stop(on_choice);
 	raise(SIGTERM);
 	assert_true(place_wait(&f.place, &a));
 	assert_int_equal(f.state, PLACE_BUSY);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
 	close(a.fd);
+	close(fds[0]);
+	close(fds[1]);
 	tear_down(&f);
-	signal(SIGALRM, SIG_DFL);
 }
 
 static void

@@ -24,8 +24,9 @@ start(struct pool *p, struct children *ch, enum admission admission, int out_fd)
 	if (pid == 0) {
 		alarm(60);
 		pool_close(p);
-		while (out_fd == -1)
-			pause();
+		if (out_fd == -1)
+			for (;;)
+				pause();
 		while (place_wait(&place, &a)) {
 			self = getpid();
 			if (write(out_fd, &self, sizeof(self)) == -1)
