@@ -109,7 +109,8 @@ accept_one(struct parent *p, bool stopping)
 
 	if (state_count_streams(&p->st) >= p->cfg->max_streams)
 		state_reap(&p->st); /* who has just left makes room */
-	if (is_crowded(p, stopping))
+	if (is_crowded(p, stopping) ||
+	    (!stopping && pool_is_rushed(&p->st.pool, clock_now_ms())))
 		return -1; /* let them wait in the backlog */
 	a.fd = accept4(p->st.listen_fd, NULL, NULL, SOCK_CLOEXEC);
 	if (a.fd == -1) {
@@ -165,6 +166,8 @@ wait_for_work(struct parent *p)
 		wait_ms = sooner(wait_ms, kept_ready_due_ms(recorder), now);
 	else if (now < p->accept_due_ms)
 		wait_ms = sooner(wait_ms, p->accept_due_ms, now);
+	else if (pool_is_rushed(&p->st.pool, now))
+		wait_ms = 1;
 	else if (!is_crowded(p, false))
 		fds[0].fd = p->st.listen_fd;
 	else if (p->cfg->streams_per_process > 1)

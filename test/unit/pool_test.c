@@ -10,6 +10,8 @@
 
 #include "test/unit/unit.h"
 
+#define NOW_MS 1000000
+
 static const struct accepted connection = { STDIN_FILENO, ADMISSION_OPEN };
 
 /* A responder that waits at once, and serves by writing its number to out_fd.
@@ -19,7 +21,7 @@ start(struct pool *p, struct children *ch, enum admission admission, int out_fd)
 {
 	struct place place;
 	struct accepted a;
-	pid_t pid = pool_fork(p, ch, admission, &place), self;
+	pid_t pid = pool_fork(p, ch, admission, &place, NOW_MS), self;
 
 	if (pid == 0) {
 		alarm(60);
@@ -70,6 +72,18 @@ kill_and_reap(struct pool *p, struct children *ch, pid_t pid)
 }
 
 static void
+end_all(struct children *ch)
+{
+	size_t i;
+
+	for (i = 0; i < ch->n; i++)
+		kill(ch->list[i].pid, SIGKILL);
+	while (wait(NULL) > 0)
+		;
+	children_free(ch);
+}
+
+static void
 first_that_waits_serves(void **state)
 {
 	/* again and again; when nobody waits nobody gets it */
@@ -81,24 +95,24 @@ first_that_waits_serves(void **state)
 	(void)state;
 	assert_int_equal(pipe(fds), 0);
 	pool_open(&p);
-	assert_false(pool_send(&p, &connection));
+	assert_false(pool_send(&p, &connection, NOW_MS));
 	first = start(&p, &ch, ADMISSION_OPEN, fds[1]);
 	second = start(&p, &ch, ADMISSION_OPEN, fds[1]);
 	for (i = 0; i < 10; i++) {
 		wait_until_waiting(&p, 0);
 		wait_until_waiting(&p, 1);
-		assert_true(pool_send(&p, &connection));
+		assert_true(pool_send(&p, &connection, NOW_MS));
 		assert_int_equal(who_served(fds[0]), first);
 	}
 	wait_until_waiting(&p, 0);
 	kill(first, SIGSTOP); /* what it gets it does not serve yet */
-	assert_true(pool_send(&p, &connection));
-	assert_true(pool_send(&p, &connection));
+	assert_true(pool_send(&p, &connection, NOW_MS));
+	assert_true(pool_send(&p, &connection, NOW_MS));
 	assert_int_equal(who_served(fds[0]), second);
 	wait_until_waiting(&p, 1);
 	kill(second, SIGSTOP);
-	assert_true(pool_send(&p, &connection));
-	assert_false(pool_send(&p, &connection));
+	assert_true(pool_send(&p, &connection, NOW_MS));
+	assert_false(pool_send(&p, &connection, NOW_MS));
 	kill_and_reap(&p, &ch, first);
 	kill_and_reap(&p, &ch, second);
 	children_free(&ch);
@@ -124,11 +138,11 @@ killed_one_gets_nothing(void **state)
 	kill(first, SIGKILL);
 	assert_int_equal(
 	    waitid(P_PID, (id_t)first, &info, WEXITED | WNOWAIT), 0);
-	assert_true(pool_send(&p, &connection));
+	assert_true(pool_send(&p, &connection, NOW_MS));
 	assert_int_equal(who_served(fds[0]), second);
 	kill_and_reap(&p, &ch, first);
 	kill_and_reap(&p, &ch, second);
-	assert_false(pool_send(&p, &connection));
+	assert_false(pool_send(&p, &connection, NOW_MS));
 	children_free(&ch);
 }
 
@@ -154,7 +168,7 @@ they_count_as_what_they_serve(void **state)
 	assert_int_equal(pool_count(&p, ADMISSION_STOPPING), 1);
 	assert_int_equal(pool_count(&p, ADMISSION_FULL), 0);
 	kill(waiting, SIGSTOP);
-	assert_true(pool_send(&p, &full));
+	assert_true(pool_send(&p, &full, NOW_MS));
 	assert_int_equal(pool_count(&p, ADMISSION_OPEN), 1);
 	assert_int_equal(pool_count(&p, ADMISSION_FULL), 1);
 	atomic_store(&p.states[2], PLACE_LEFT);
@@ -164,6 +178,34 @@ they_count_as_what_they_serve(void **state)
 	kill_and_reap(&p, &ch, refusal);
 	kill_and_reap(&p, &ch, waiting);
 	children_free(&ch);
+}
+
+static void
+many_at_once_are_a_rush(void **state)
+{
+	/* when several have just begun, and nobody waits; for a millisecond
+	 * after each that was forked */
+	struct children ch = { 0 };
+	struct pool none = { 0 }, p;
+	size_t i;
+
+	(void)state;
+	pool_open(&p);
+	for (i = 0; i < POOL_RUSH; i++) {
+		assert_false(pool_is_rushed(&p, NOW_MS));
+		start(&p, &ch, ADMISSION_OPEN, -1);
+	}
+	assert_true(pool_is_rushed(&p, NOW_MS));
+	assert_false(pool_is_rushed(&p, NOW_MS + 1));
+	atomic_store(&p.states[3], PLACE_WAITING);
+	assert_false(pool_is_rushed(&p, NOW_MS));
+	assert_true(pool_send(&p, &connection, NOW_MS));
+	assert_true(pool_is_rushed(&p, NOW_MS));
+	/* one that serves for long will not wait soon */
+	p.members[5].since_ms = NOW_MS - POOL_SOON_MS;
+	assert_false(pool_is_rushed(&p, NOW_MS));
+	assert_false(pool_is_rushed(&none, NOW_MS));
+	end_all(&ch);
 }
 
 static void
@@ -196,11 +238,7 @@ places_are_limited(void **state)
 	kill_and_reap(&p, &ch, ch.list[10].pid);
 	start(&p, &ch, ADMISSION_OPEN, -1);
 	assert_int_equal(ch.count[CHILD_POOLED], POOL_PLACES);
-	for (i = 0; i < ch.n; i++)
-		kill(ch.list[i].pid, SIGKILL);
-	while (wait(NULL) > 0)
-		;
-	children_free(&ch);
+	end_all(&ch);
 }
 
 int
@@ -210,6 +248,7 @@ main(void)
 		cmocka_unit_test(first_that_waits_serves),
 		cmocka_unit_test(killed_one_gets_nothing),
 		cmocka_unit_test(they_count_as_what_they_serve),
+		cmocka_unit_test(many_at_once_are_a_rush),
 		cmocka_unit_test(places_are_limited),
 	};
 
