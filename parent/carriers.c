@@ -121,13 +121,14 @@ carriers_count_streams(const struct carriers *c)
 }
 
 bool
-carriers_are_short(const struct carriers *c, int64_t now_ms)
+carriers_are_short(struct carriers *c, int64_t now_ms)
 {
 	const uint64_t least = c->per_carrier < 8 ? 1 : c->per_carrier / 8;
 	uint64_t room = 0, held = 0, n;
+	bool is_short;
 	size_t i;
 
-	if (c->door[0] == -1 || now_ms < c->due_ms)
+	if (c->door[0] == -1)
 		return false;
 	for (i = 0; i < c->nused; i++) {
 		if (c->slots[i].pid == 0 || c->slots[i].is_old)
@@ -137,7 +138,9 @@ carriers_are_short(const struct carriers *c, int64_t now_ms)
 			room += c->per_carrier - n;
 		held += c->per_carrier;
 	}
-	return room < least && held < c->max_streams + c->per_carrier;
+	is_short = room < least && held < c->max_streams + c->per_carrier;
+	c->is_wanted = is_short && now_ms < c->due_ms;
+	return is_short && !c->is_wanted;
 }
 
 /* The first free slot, or CARRIERS_MAX. */
@@ -179,6 +182,7 @@ carriers_fork(struct carriers *c, struct children *ch,
 		    "cannot start a carrier: %s; still trying",
 		    strerror(errno));
 		c->due_ms = now_ms + backoff_next(&c->backoff);
+		c->is_wanted = true;
 	} else {
 		trouble_over(&c->starting, "carriers are started again");
 		fill_slot(c, slot,

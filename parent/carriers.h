@@ -47,6 +47,7 @@ struct carriers {
 	int door[2];		    /* carriers have the first; or -1 */
 	uint64_t per_carrier, max_streams;
 	int64_t due_ms; /* none is started before */
+	bool is_wanted; /* one is, when it is due */
 	struct backoff backoff;
 	struct trouble starting;
 };
@@ -67,9 +68,12 @@ bool carriers_adopt(struct carriers *c, size_t slot, pid_t pid);
 /* How many streams they have, all together. */
 uint64_t carriers_count_streams(const struct carriers *c);
 
-/* Is it time for another one?  There is room for less than an eighth of what one
- * holds. */
-bool carriers_are_short(const struct carriers *c, int64_t now_ms);
+/*
+ * A stream has come.  Is another one to be started for those after it, since
+ * there is room for less than an eighth of what one holds?  If so, but not yet,
+ * c->is_wanted until due_ms.
+ */
+bool carriers_are_short(struct carriers *c, int64_t now_ms);
 
 /*
  * Start one, as children_fork.  In it *link is what it has, but for life_fd,

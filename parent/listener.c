@@ -109,7 +109,8 @@ accept_one(struct parent *p, bool stopping)
 
 	if (state_count_streams(&p->st) >= p->cfg->max_streams)
 		state_reap(&p->st); /* who has just left makes room */
-	if (is_crowded(p, stopping))
+	if (is_crowded(p, stopping) ||
+	    (!stopping && pool_is_rushed(&p->st.pool, clock_now_ms())))
 		return -1; /* let them wait in the backlog */
 	a.fd = accept4(p->st.listen_fd, NULL, NULL, SOCK_CLOEXEC);
 	if (a.fd == -1) {
@@ -165,6 +166,8 @@ wait_for_work(struct parent *p)
 		wait_ms = sooner(wait_ms, kept_ready_due_ms(recorder), now);
 	else if (now < p->accept_due_ms)
 		wait_ms = sooner(wait_ms, p->accept_due_ms, now);
+	else if (pool_is_rushed(&p->st.pool, now))
+		wait_ms = 1;
 	else if (!is_crowded(p, false))
 		fds[0].fd = p->st.listen_fd;
 	else if (p->cfg->streams_per_process > 1)
@@ -173,6 +176,8 @@ wait_for_work(struct parent *p)
 		wait_ms = CROWDED_MS;
 	if (p->with_recorder && p->st.children.count[CHILD_RECORDER] == 0)
 		wait_ms = sooner(wait_ms, recorder->due_ms, now);
+	if (p->st.carriers.is_wanted)
+		wait_ms = sooner(wait_ms, p->st.carriers.due_ms, now);
 
 	ts.tv_sec = wait_ms / 1000;
 	ts.tv_nsec = wait_ms % 1000 * 1000000;
@@ -318,6 +323,8 @@ listener_run(const struct config *cfg, int fd, char *const argv[],
 			restart(&p, path, argv);
 		if (is_recorder_due(&p))
 			start_recorder(&p.st, cfg, children);
+		if (p.st.carriers.is_wanted)
+			start_carrier(&p.st, cfg, children);
 		wait_for_work(&p);
 	}
 	shut_down(&p);

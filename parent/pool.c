@@ -35,7 +35,7 @@ claim(struct pool *p, size_t i)
 }
 
 bool
-pool_send(struct pool *p, const struct accepted *a)
+pool_send(struct pool *p, const struct accepted *a, int64_t now_ms)
 {
 	const unsigned char admission = (unsigned char)a->admission;
 	size_t i;
@@ -47,6 +47,7 @@ pool_send(struct pool *p, const struct accepted *a)
 			continue;
 		if (fdpass_send(p->members[i].fd, &admission, 1, a->fd) == 0) {
 			p->members[i].admission = a->admission;
+			p->members[i].since_ms = now_ms;
 			return true;
 		}
 		if (errno != EPIPE && errno != ECONNRESET) {
@@ -56,6 +57,23 @@ pool_send(struct pool *p, const struct accepted *a)
 		}
 	}
 	return false;
+}
+
+bool
+pool_is_rushed(const struct pool *p, int64_t now_ms)
+{
+	size_t i, n = 0;
+
+	if (p->states == NULL || now_ms > p->forked_ms)
+		return false;
+	for (i = 0; i < POOL_PLACES; i++) {
+		if (p->members[i].pid == 0)
+			continue;
+		if (atomic_load(&p->states[i]) == PLACE_WAITING)
+			return false;
+		n += now_ms - p->members[i].since_ms < POOL_SOON_MS;
+	}
+	return n >= POOL_RUSH;
 }
 
 /* A free place and its socket pair.  Returns its number, or POOL_PLACES. */
@@ -84,12 +102,13 @@ fork_without_place(
 
 pid_t
 pool_fork(struct pool *p, struct children *ch, enum admission admission,
-    struct place *place)
+    struct place *place, int64_t now_ms)
 {
 	int pair[2];
 	size_t i = take_place(p, pair);
 	pid_t pid;
 
+	p->forked_ms = now_ms;
 	if (i == POOL_PLACES)
 		return fork_without_place(ch, admission, place);
 	atomic_store(&p->states[i], PLACE_BUSY);
@@ -104,7 +123,8 @@ pool_fork(struct pool *p, struct children *ch, enum admission admission,
 	if (pid == -1)
 		close(pair[0]);
 	else
-		p->members[i] = (struct pool_member){ pid, pair[0], admission };
+		p->members[i] =
+		    (struct pool_member){ pid, pair[0], admission, now_ms };
 	return pid;
 }
 

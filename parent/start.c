@@ -46,8 +46,8 @@ fork_responder(struct parent_state *st, const struct config *cfg,
 {
 	struct responder_link link = { .life_fd = st->life[0],
 		.door_fd = st->carriers.door[1] };
-	pid_t pid =
-	    pool_fork(&st->pool, &st->children, a->admission, &link.place);
+	pid_t pid = pool_fork(&st->pool, &st->children, a->admission,
+	    &link.place, clock_now_ms());
 
 	if (pid != 0)
 		return pid == -1 ? -1 : 0;
@@ -61,7 +61,9 @@ int
 start_responder(struct parent_state *st, const struct config *cfg,
     const struct listener_children *run, const struct accepted *a)
 {
-	return pool_send(&st->pool, a) ? 0 : fork_responder(st, cfg, run, a);
+	return pool_send(&st->pool, a, clock_now_ms())
+		   ? 0
+		   : fork_responder(st, cfg, run, a);
 }
 
 void

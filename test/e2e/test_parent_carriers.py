@@ -7,10 +7,11 @@ import signal
 import struct
 import time
 
-import pytest
+from fcgi import END_REQUEST, STDIN, Connection, begin, record
+from processes import DEADLINE_S, alive, publish_ids, wait_until
+from sse import cgi_variables
 
-from fcgi import Connection, begin, record, STDIN
-from processes import alive, publish_ids, wait_until
+KILLED = r"was ended by signal 9"
 
 
 class Page:
@@ -30,26 +31,180 @@ class Page:
         return struct.unpack_from("=I", self.map, 4 * slot)[0]
 
 
-def ask(loop, fcgi_sse, **more):
-    """A request that is answered without a stream."""
-    return loop.fetch(fcgi_sse, "all", method="HEAD", accept=None, **more).status
+def ask(loop, fcgi_sse):
+    """A request that is answered without a stream: its status."""
+    return loop.fetch(fcgi_sse, "all", method="HEAD", accept=None).status
+
+
+def wait_carriers(fcgi_sse, count):
+    return wait_until(lambda: len(fcgi_sse.carriers()) == count and fcgi_sse.carriers(), what="%d carriers" % count)
+
+
+def serves(fcgi_sse, pid):
+    """Has this process a connection that was accepted?  (Such a socket has the name that the listening one
+    was bound to.)"""
+    with open("/proc/net/unix", encoding="utf-8") as table:
+        accepted = {"socket:[%s]" % fields[6] for fields in map(str.split, table)
+                    if len(fields) > 7 and fields[7] == "%s.%d" % (fcgi_sse.address, fcgi_sse.pid)}
+    try:
+        return any(os.readlink("/proc/%d/fd/%s" % (pid, fd)) in accepted for fd in os.listdir("/proc/%d/fd" % pid))
+    except FileNotFoundError:  # it, or a descriptor, is gone: look again
+        return True
+
+
+def one_that_waits(loop, fcgi_sse):
+    """The one responder, which has served and waits."""
+    assert ask(loop, fcgi_sse) == 200
+    return wait_until(lambda: [pid for pid in fcgi_sse.responders() if not serves(fcgi_sse, pid)],
+                      what="a responder that waits")[0]
 
 
 # ---- carriers
 
 def test_carriers_come_with_streams(redis, start_fcgi_sse, loop):
-    """Without a stream there is no carrier; with the first there is one; when it is full another."""
-    fcgi_sse = start_fcgi_sse(redis, "--streams-per-process=8")
+    """Without a stream there is no carrier; with the first there is one; when it is nearly full another."""
+    fcgi_sse = start_fcgi_sse(redis, "--streams-per-process=16")
     assert fcgi_sse.carriers() == []
     loop.live(fcgi_sse, "all")
-    first = wait_until(fcgi_sse.carriers, what="a carrier")
+    first = wait_carriers(fcgi_sse, 1)
+    page = Page(fcgi_sse.pid)
+    page.set(0, 14)
+    loop.live(fcgi_sse, "all")
+    assert ask(loop, fcgi_sse) == 200  # by now the parent has thought about the stream
+    assert fcgi_sse.carriers() == first
+    page.set(0, 15)
+    loop.live(fcgi_sse, "all")
+    assert first[0] in wait_carriers(fcgi_sse, 2)
+    page.set(0, 0)
+
+
+def test_no_carriers_by_default(redis, fcgi_sse, loop):
+    """With --streams-per-process=1 there is neither a carrier nor a responder that waits."""
+    streams = [loop.live(fcgi_sse, "all") for _ in range(3)]
+    for _ in range(3):
+        assert ask(loop, fcgi_sse) == 200
+    fcgi_sse.wait_responders(3)
+    assert fcgi_sse.carriers() == [] and len(fcgi_sse.children()) == 4
+    for stream in streams:
+        stream.close()
+    fcgi_sse.wait_responders(0)
+
+
+def test_killed_carrier_is_replaced(redis, start_fcgi_sse, loop):
+    """The log names it, its streams count no more, and the next stream finds another one."""
+    fcgi_sse = start_fcgi_sse(redis, "--streams-per-process=8", "--max-streams=8")
+    stream = loop.live(fcgi_sse, "all")
+    first = wait_carriers(fcgi_sse, 1)[0]
     page = Page(fcgi_sse.pid)
     page.set(0, 7)
+    os.kill(first, signal.SIGKILL)
+    fcgi_sse.wait_log(r"error: carrier %d was ended by signal 9 \(Killed\)" % first)
+    wait_until(lambda: page.get(0) == 0, what="its streams to be forgotten")
+    loop.live(fcgi_sse, "all")  # perhaps it has lived for less than 0.2 s, and the other one has to wait
+    assert wait_carriers(fcgi_sse, 1) != [first]
+    publish_ids(redis, "all", "x")
+    assert stream.wait_data(1) == ["x"]
+
+
+def test_carried_streams_count(redis, start_fcgi_sse, loop):
+    """--max-streams counts what carriers hold and what responders serve; not who waits."""
+    fcgi_sse = start_fcgi_sse(redis, "--streams-per-process=10", "--max-streams=3").expect_log(r"stream")
+    for _ in range(10):
+        assert ask(loop, fcgi_sse) == 200
+    stream = loop.live(fcgi_sse, "all")
+    wait_carriers(fcgi_sse, 1)
+    page = Page(fcgi_sse.pid)
+    page.set(0, 1)
+    second = loop.live(fcgi_sse, "all")
+    for _ in range(5):
+        assert loop.fetch(fcgi_sse, "all", accept=None).status == 503
+    fcgi_sse.wait_log(r"all 3 streams are taken \(--max-streams\)")
+    page.set(0, 0)
+    third = loop.live(fcgi_sse, "all")
+    assert loop.fetch(fcgi_sse, "all", accept=None).status == 503
+    # a stream that leaves its carrier makes room without a signal
+    second.close()
+    wait_until(lambda: loop.open(fcgi_sse, "all").wait_for(lambda s: s.floor or s.ended).floor, what="a free slot")
+    assert not stream.ended and not third.ended
+
+
+def test_refusals_while_all_is_taken(redis, start_fcgi_sse, loop):
+    """200 at once are all told to come back, by few processes, while carriers have all the streams."""
+    fcgi_sse = start_fcgi_sse(redis, "--streams-per-process=10", "--max-streams=2").expect_log(r"stream")
     loop.live(fcgi_sse, "all")
-    assert fcgi_sse.carriers() == first
-    page.set(0, 8)
+    wait_carriers(fcgi_sse, 1)
+    Page(fcgi_sse.pid).set(0, 5)
+    streams = [loop.open(fcgi_sse, "all", accept=None) for _ in range(200)]
+    for stream in streams:
+        stream.wait_for(lambda s: s.ended)
+        assert stream.status == 503
+        assert len(fcgi_sse.responders()) <= 70
+
+
+def test_sighup_hands_carriers_over(redis, start_fcgi_sse, loop):
+    """They live on and count, and take no more: the new image starts its own.  The door of the old ones ends with
+    the last responder of before."""
+    fcgi_sse = start_fcgi_sse(redis, "--streams-per-process=10", "--max-streams=12").expect_log(r"stream")
+    stream = loop.live(fcgi_sse, "all")
+    first = wait_carriers(fcgi_sse, 1)[0]
+    page = Page(fcgi_sse.pid)
+    page.set(0, 10)
+    for i in range(3):
+        fcgi_sse.signal(signal.SIGHUP)
+        wait_until(lambda n=i: fcgi_sse.stderr().count("restarted by SIGHUP") == n + 1, what="the new image")
+    later = loop.live(fcgi_sse, "all")
+    both = wait_carriers(fcgi_sse, 2)
+    assert first in both
+    second = [pid for pid in both if pid != first][0]
+    assert page.get(0) == 10
+    # 10 and 2 are 12
+    assert loop.fetch(fcgi_sse, "all", accept=None).status == 503
+    publish_ids(redis, "all", "x")
+    assert stream.wait_data(1) == later.wait_data(1) == ["x"]
+    stream.close()
+    wait_until(lambda: not alive(first), what="the end of the first carrier")
+    wait_until(lambda: page.get(0) == 0, what="its streams to be forgotten")
+    assert alive(second)
     loop.live(fcgi_sse, "all")
-    wait_until(lambda: len(fcgi_sse.carriers()) == 2, what="another carrier")
+
+
+def test_sigterm_ends_carriers(redis, start_fcgi_sse, loop):
+    """SIGTERM ends carriers, and responders that wait, with the streams."""
+    fcgi_sse = start_fcgi_sse(redis, "--streams-per-process=10", "--drain=1")
+    streams = [loop.live(fcgi_sse, "all") for _ in range(3)]
+    assert ask(loop, fcgi_sse) == 200
+    wait_carriers(fcgi_sse, 1)
+    pids = [fcgi_sse.pid] + fcgi_sse.children()
+    fcgi_sse.signal(signal.SIGTERM)
+    for stream in streams:
+        stream.wait_for(lambda s: s.ended)
+        assert stream.ended == "clean"
+    assert fcgi_sse.wait() == 0
+    wait_until(lambda: not [p for p in pids if alive(p)], what="all processes to end")
+
+
+def test_carrier_that_does_not_end_is_killed(redis, start_fcgi_sse, loop):
+    """One that does not hear SIGTERM gets SIGKILL after the drain time."""
+    fcgi_sse = start_fcgi_sse(redis, "--streams-per-process=10", "--drain=0").expect_log(KILLED)
+    loop.live(fcgi_sse, "all")
+    carrier = wait_carriers(fcgi_sse, 1)[0]
+    os.kill(carrier, signal.SIGSTOP)
+    fcgi_sse.signal(signal.SIGTERM)
+    assert fcgi_sse.wait() == 0
+    assert not alive(carrier)
+
+
+def test_killed_parent_leaves_carriers(redis, start_fcgi_sse, loop):
+    """A killed parent takes no carrier with it; it hears the end of its door with the last responder."""
+    fcgi_sse = start_fcgi_sse(redis, "--streams-per-process=10")
+    stream = loop.live(fcgi_sse, "all")
+    carrier = wait_carriers(fcgi_sse, 1)[0]
+    fcgi_sse.kill()
+    publish_ids(redis, "all", "x")
+    assert stream.wait_data(1) == ["x"]
+    assert alive(carrier)
+    stream.close()
+    wait_until(lambda: not alive(carrier), what="the end of the carrier")
 
 
 # ---- responders that serve one connection after another
@@ -65,3 +220,124 @@ def test_responders_are_reused(redis, start_fcgi_sse, loop):
             assert loop.fetch(fcgi_sse, "*", accept=None).status == 400
         seen.update(fcgi_sse.responders())
     assert 1 <= len(seen) <= 10, seen
+
+
+def test_many_at_once_leave_few_that_wait(redis, start_fcgi_sse, loop):
+    """Beyond the places responders serve once; the streams of all end properly."""
+    fcgi_sse = start_fcgi_sse(redis, "--streams-per-process=2")
+    streams = [loop.live(fcgi_sse, "all") for _ in range(100)]
+    publish_ids(redis, "all", "x")
+    for stream in streams:
+        assert stream.wait_data(1) == ["x"]
+        stream.close()
+    fcgi_sse.wait_responders(0)
+    asked = [loop.open(fcgi_sse, "all", method="HEAD", accept=None) for _ in range(100)]
+    for stream in asked:
+        stream.wait_for(lambda s: s.ended)
+        assert stream.status == 200
+    wait_until(lambda: 1 <= len(fcgi_sse.responders()) <= 64, what="those without a place to end")
+
+
+def test_idle_responders_end(redis, start_fcgi_sse, loop):
+    """After ten seconds without work; then there is no process but the recorder."""
+    fcgi_sse = start_fcgi_sse(redis, "--streams-per-process=2")
+    one_that_waits(loop, fcgi_sse)
+    fcgi_sse.wait_responders(0)
+    assert ask(loop, fcgi_sse) == 200
+
+
+def test_stream_in_a_responder_that_has_served(redis, start_fcgi_sse, loop):
+    """A stream behaves there as in a new process: events, resume, the limit of channels, its end."""
+    fcgi_sse = start_fcgi_sse(redis, "--streams-per-process=2").expect_log(r"channel")
+    pid = one_that_waits(loop, fcgi_sse)
+    assert loop.fetch(fcgi_sse, ["c%d" % i for i in range(65)]).status in (400, 413, 414)
+    assert one_that_waits(loop, fcgi_sse) == pid
+    stream = loop.live(fcgi_sse, "all")
+    assert fcgi_sse.responders() == [pid]
+    ids = publish_ids(redis, "all", "x") + publish_ids(redis, "all", "y")
+    assert stream.wait_data(2) == ["x", "y"]
+    again = loop.live(fcgi_sse, "all", last_event_id=ids[0])
+    assert again.wait_data(1) == ["y"]
+    os.kill(pid, signal.SIGTERM)
+    stream.wait_for(lambda s: s.ended)
+    assert stream.ended == "clean" and stream.retry_ms
+    wait_until(lambda: not alive(pid), what="its end")
+
+
+def test_killed_one_that_waits_loses_nothing(redis, start_fcgi_sse, loop):
+    """However it ended, and whether or not the parent has seen it, the next connection is served."""
+    fcgi_sse = start_fcgi_sse(redis, "--streams-per-process=2").expect_log(KILLED)
+    pid = one_that_waits(loop, fcgi_sse)
+    for number in [signal.SIGKILL, signal.SIGTERM] * 20:
+        os.kill(pid, number)
+        wait_until(lambda p=pid: not alive(p), what="its end")
+        pid = one_that_waits(loop, fcgi_sse)
+
+
+def test_sigterm_beside_a_flood(redis, start_fcgi_sse, loop):
+    """One that is told to end between two connections serves what it was just given."""
+    fcgi_sse = start_fcgi_sse(redis, "--streams-per-process=2")
+    for _ in range(300):
+        asked = [loop.open(fcgi_sse, "all", method="HEAD", accept=None) for _ in range(3)]
+        for pid in fcgi_sse.responders():
+            if alive(pid):
+                os.kill(pid, signal.SIGTERM)
+        for stream in asked:
+            stream.wait_for(lambda s: s.ended)
+            assert stream.ended == "clean" and stream.status in (200, 503)
+
+
+def test_sighup_ends_those_that_wait(redis, start_fcgi_sse, loop):
+    """The new image uses none of the old ones, and no connection is lost meanwhile."""
+    fcgi_sse = start_fcgi_sse(redis, "--streams-per-process=2")
+    before = one_that_waits(loop, fcgi_sse)
+    for i in range(20):
+        asked = [loop.open(fcgi_sse, "all", method="HEAD", accept=None) for _ in range(5)]
+        fcgi_sse.signal(signal.SIGHUP)
+        for stream in asked:
+            stream.wait_for(lambda s: s.ended)
+            assert stream.ended == "clean" and stream.status == 200
+        wait_until(lambda n=i: fcgi_sse.stderr().count("restarted by SIGHUP") > n, what="the new image")
+    assert not alive(before)
+    assert one_that_waits(loop, fcgi_sse) != before
+
+
+def test_killed_parent_ends_those_that_wait(redis, start_fcgi_sse, loop):
+    """At once, not after their ten seconds; whatever was started after them lives on."""
+    fcgi_sse = start_fcgi_sse(redis, "--streams-per-process=2")
+    pid = one_that_waits(loop, fcgi_sse)
+    slow = Connection(fcgi_sse.address)
+    wait_until(lambda: serves(fcgi_sse, pid), what="it to have work")
+    loop.live(fcgi_sse, "all")
+    wait_carriers(fcgi_sse, 1)
+    assert len(fcgi_sse.responders()) == 2
+    slow.request(cgi_variables("HEAD", "channels=all", {}, None))
+    assert slow.read_to_end()[-1].type == END_REQUEST
+    slow.close()
+    wait_until(lambda: not serves(fcgi_sse, pid), what="it to wait again")
+    began = time.monotonic()
+    fcgi_sse.kill()
+    wait_until(lambda: not alive(pid), what="its end")
+    assert time.monotonic() - began < 8
+
+
+def test_sigterm_is_quick_with_those_that_wait(redis, start_fcgi_sse, loop):
+    """They need no drain."""
+    fcgi_sse = start_fcgi_sse(redis, "--streams-per-process=2", "--drain=%d" % (2 * DEADLINE_S))
+    one_that_waits(loop, fcgi_sse)
+    fcgi_sse.signal(signal.SIGTERM)
+    assert fcgi_sse.wait() == 0
+
+
+def test_connection_that_is_to_be_kept(redis, start_fcgi_sse, loop):
+    """FCGI_KEEP_CONN: the answer ends with the connection, as from a process that ends, and the responder goes on."""
+    fcgi_sse = start_fcgi_sse(redis, "--streams-per-process=2")
+    pid = one_that_waits(loop, fcgi_sse)
+    for _ in range(5):
+        conn = Connection(fcgi_sse.address)
+        conn.send(begin(keep=True))
+        conn.params(cgi_variables("HEAD", "channels=all", {}, None))
+        conn.send(record(STDIN))
+        assert conn.read_to_end()[-1].type == END_REQUEST
+        conn.close()
+        assert one_that_waits(loop, fcgi_sse) == pid
