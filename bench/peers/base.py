@@ -125,8 +125,9 @@ class Running:
     def spawn(self, name, argv, ready=None, env=None, **more):
         """Start a program, its output in NAME.log, and wait until ready() is true."""
         with open(self.path(name + ".log"), "ab") as log:
-            process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                       cwd=self.workdir, env={**os.environ, **(env or {})}, **more)
+            process = subprocess.Popen(argv, stdout=log, stderr=log, cwd=self.workdir,
+                                       env={**os.environ, **(env or {})},
+                                       **{"stdin": subprocess.DEVNULL, **more})
         self.processes.append((name, process))
         try:
             if ready:
