@@ -250,7 +250,9 @@ compare(const void *left, const void *right)
 static double
 percentile(const uint64_t *ns, size_t n, unsigned percent, double unit)
 {
-	return (double)ns[(n - 1) * percent / 100] / unit;
+	size_t at = (n - 1) * percent / 100;
+
+	return (double)ns[at] / unit;
 }
 
 static void
