@@ -256,6 +256,8 @@ uninstall:
 clean:
 	rm -rf build fcgi-sse sse-publish
 
+include bench/bench.mk
+
 help:
 	@echo 'make               build ./fcgi-sse and ./sse-publish'
 	@echo 'make demo          from nothing: install what is missing, build, serve on port 8888'

@@ -6,6 +6,7 @@ list CANDIDATES of that file.  Its start() starts all that it needs, in a folder
 of its own, and returns a Running.  Whatever is started through Running.spawn
 is ended by Running.stop, last first, by pid."""
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -20,6 +21,10 @@ TOP = os.path.dirname(BENCH)
 HEARTBEAT_S = 15
 HISTORY = 12000
 STREAMS_MAX = 10000
+
+# Descriptors of one process: where even root may not have more, that bounds the
+# streams of a server with one process.
+DESCRIPTORS = min(65536, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
 
 START_S = 15  # a program that is not ready then has failed
 
@@ -159,7 +164,7 @@ class Running:
         port = free_port()
         conf = self.write("nginx.conf", NGINX % {
             "folder": self.workdir, "port": port, "location": location, "before_http": before_http,
-            "in_http": in_http})
+            "in_http": in_http, "descriptors": DESCRIPTORS})
         self.spawn("nginx", [find("nginx") or "nginx", "-e", "stderr", "-p", self.workdir, "-c", conf],
                    lambda: port_listens(port))
         return port
@@ -185,9 +190,9 @@ class Running:
 NGINX = """
 daemon off; user root; pid %(folder)s/nginx.pid; error_log stderr warn;
 worker_processes auto;
-worker_rlimit_nofile 65536;
+worker_rlimit_nofile %(descriptors)d;
 %(before_http)s
-events { worker_connections 32768; }
+events { worker_connections %(descriptors)d; }
 http {
 	access_log off;
 	client_body_temp_path %(folder)s/nginx-body; proxy_temp_path %(folder)s/nginx-proxy;

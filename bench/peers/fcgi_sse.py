@@ -3,7 +3,7 @@
 import os
 import subprocess
 
-from .base import Candidate, HEARTBEAT_S, HISTORY, Running, TOP, find, free_port, port_listens
+from .base import Candidate, DESCRIPTORS, HEARTBEAT_S, HISTORY, STREAMS_MAX, Running, TOP, find, free_port, port_listens
 
 BIN = os.environ.get("FCGI_SSE_BIN", os.path.join(TOP, "fcgi-sse"))
 
@@ -23,7 +23,7 @@ server.document-root = "%(folder)s"
 server.upload-dirs = ( "%(folder)s" )
 server.bind = "127.0.0.1"
 server.port = %(port)d
-server.max-fds = 65536
+server.max-fds = %(descriptors)d
 server.listen-backlog = 16384
 server.stream-response-body = 2
 server.max-write-idle = 3600
@@ -70,7 +70,8 @@ class FcgiSse(Candidate):
             port = run.start_nginx(NGINX_LOCATION % path)
         else:
             port = free_port()
-            conf = run.write("lighttpd.conf", LIGHTTPD % {"folder": workdir, "port": port, "socket": path})
+            conf = run.write("lighttpd.conf", LIGHTTPD % {"folder": workdir, "port": port, "socket": path,
+                                                           "descriptors": DESCRIPTORS})
             run.spawn("lighttpd", [find("lighttpd"), "-D", "-f", conf], lambda: port_listens(port))
         run.stream_url = "http://127.0.0.1:%d/sse/?channels={channel}" % port
         return run
@@ -86,6 +87,8 @@ class FcgiSseLighttpd(FcgiSse):
     name = "fcgi-sse-1-lighttpd"
     title = "fcgi-sse, a process each, lighttpd"
     server = "lighttpd"
+    # one process, two descriptors a stream, and a third of them is its limit
+    max_streams = min(STREAMS_MAX, DESCRIPTORS // 3)
 
 
 class FcgiSseCarriersLighttpd(FcgiSseLighttpd):
