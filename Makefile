@@ -68,7 +68,7 @@ GEN := build/lua
 
 # Targets that start from nothing: they install what is missing first, and call
 # make again for the rest.  A compiler is not looked for before.
-FROM_NOTHING := check soak demo fuzz lint format clean uninstall help vendor
+FROM_NOTHING := check soak demo bench bench-quick fuzz lint format clean uninstall help vendor
 ifneq ($(filter-out $(FROM_NOTHING),$(or $(MAKECMDGOALS),all)),)
 include $(BUILD)/probed.mk
 endif

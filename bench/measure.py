@@ -67,18 +67,19 @@ def pss_kb(pid):
 class Session:
     """A candidate, started afresh, and the load generator at it."""
 
-    def __init__(self, candidate, load, streams_max, publish=None, window=256):
+    def __init__(self, candidate, load, streams_max, publish=None):
         self.candidate = candidate
         self.workdir = tempfile.mkdtemp(prefix="sse-bench-", dir="/tmp")
         os.chmod(self.workdir, 0o777)
+        self.load_program = load
         self.load = None
         self.running = None
         try:
             self.running = candidate.start(self.workdir)
-            kind, to = publish or self.running.publish
+            kind, to = (publish, self.running.redis_socket) if publish else self.running.publish
             self.load = subprocess.Popen(
                 [load, "--stream=" + self.running.url("bench"), "--kind=" + kind,
-                 "--to=" + to.replace("{channel}", "bench"), "--max=%d" % streams_max, "--window=%d" % window,
+                 "--to=" + to.replace("{channel}", "bench"), "--max=%d" % streams_max,
                  "--script=" + os.path.join(base.TOP, "lua/publish.lua")],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         except BaseException:
