@@ -7,7 +7,7 @@ import subprocess
 from .base import Candidate, HEARTBEAT_S, HISTORY, Running, find
 
 PYTHON = os.environ.get("PYTHON", "/usr/bin/python3")
-SERVER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "tornado_server.py")
+SERVER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "tornado/server.py")
 
 UPSTREAM = "upstream streams { server unix:%s; keepalive 64; }"
 LOCATION = """

@@ -6,7 +6,7 @@ subscription in Redis, and a set of handlers for each channel.
 It passes on what lua/publish.lua publishes, whose records bring the finished
 frame, and serves Last-Event-ID from the list that the script keeps.
 
-tornado_server.py REDIS-SOCKET LISTEN-SOCKET HEARTBEAT-SECONDS"""
+server.py REDIS-SOCKET LISTEN-SOCKET HEARTBEAT-SECONDS"""
 import asyncio
 import signal
 import sys
