@@ -158,9 +158,10 @@ check-unit: $(UNIT_TESTS:%.c=$(BUILD)/%)
 	@tools/run-unit-tests $^
 
 # exec: a SIGTERM to make reaches the tests, which end as at Ctrl-C.
-check-e2e: all
+check-e2e: all bench-programs
 	@FCGI_SSE_BIN='$(abspath $(OUT)fcgi-sse)' \
 	SSE_PUBLISH_BIN='$(abspath $(OUT)sse-publish)' \
+	BENCH_BUILD='$(abspath $(BUILD)/bench)' \
 	$(if $(filter 1,$(SAN)),$(SAN_ENV)) \
 	exec tools/leave-nothing $(PYTHON) -m pytest -rs -n $(E2E_JOBS) --dist load \
 		--durations=10 --durations-min=1 -m "$$TEST_MARK" \
@@ -266,6 +267,7 @@ help:
 	@echo '                   (PYTEST_ARGS="-k word", TEST_MARK="not soak")'
 	@echo 'make SAN=1 ...     the same, with ASan and UBSan, in build/san'
 	@echo 'make soak          the end-to-end tests that take long'
+	@echo 'make bench         fcgi-sse beside others, an hour; bench-quick: a minute (bench/README.md)'
 	@echo 'make lint          form, cppcheck, clang-tidy, shellcheck, manuals, Lua'
 	@echo 'make format        give the C sources their form'
 	@echo 'make fuzz          each fuzzer for FUZZ_SECONDS=20'

@@ -13,12 +13,12 @@ $(BUILD)/bench/fork_floor: $(BUILD)/bench/fork_floor.o
 $(BENCH_PROGRAMS:%=$(BUILD)/bench/%):
 	$(call say,LINK)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ -lhiredis $(LDLIBS)
 
-bench-programs: all $(BENCH_PROGRAMS:%=$(BUILD)/bench/%)
-	@tools/npm-packages bench/peers/node
+bench-programs: $(BENCH_PROGRAMS:%=$(BUILD)/bench/%)
 
 bench bench-quick:
 	@tools/deps bench
-	@$(MAKE) --no-print-directory bench-programs
+	@$(MAKE) --no-print-directory all bench-programs
+	@tools/npm-packages bench/peers/node
 	@FCGI_SSE_BIN='$(abspath $(OUT)fcgi-sse)' \
 	SSE_PUBLISH_BIN='$(abspath $(OUT)sse-publish)' \
 	BENCH_BUILD='$(abspath $(BUILD)/bench)' \

@@ -20,6 +20,7 @@ TABLES = [
     Table("Processor time of a million deliveries, saturated, 100 bytes", "cpu_s_per_million", 100, "s"),
     Table("Processor time of a million deliveries, one event at a time", "latency_cpu_s_per_million", 100, "s"),
     Table("Memory of an idle stream, everything counted", "memory_kb", None, "kB"),
+    Table("Memory of an idle stream, only the processes' own pages (Pss)", "memory_pss_kb", None, "kB"),
     Table("Streams opened a second, up to so many", "opened_per_s", None, "streams a second"),
     Table("Time to first byte at rest", "ttfb_at_rest_p50_ms", None, "ms"),
     Table("Time to first byte while 1,000 streams are open", "ttfb_among_1000_p50_ms", None, "ms"),

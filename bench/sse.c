@@ -120,6 +120,7 @@ take_mark(struct answer *a, const struct line *line)
 
 	if (!at)
 		return;
+	a->data_len = line->full_len - (size_t)(at - line->text);
 	at++;
 	if (!take_number(&at, end, '.', &step) ||
 	    !take_number(&at, end, '.', &publisher) ||
@@ -129,7 +130,6 @@ take_mark(struct answer *a, const struct line *line)
 	a->has_mark = true;
 	a->mark = (struct mark){ (uint32_t)step, (uint32_t)publisher,
 		(uint32_t)seq, (int64_t)time };
-	a->data_len = line->full_len;
 }
 
 static void

@@ -37,7 +37,7 @@ struct answer {
 	/* the block that is not whole yet */
 	bool has_mark, has_id, is_reset;
 	struct mark mark;
-	size_t data_len;
+	size_t data_len; /* from the mark on */
 	/* these live on when the stream comes back */
 	char id[ID_MAX];
 	uint32_t retry_ms;

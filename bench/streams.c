@@ -365,9 +365,13 @@ streams_have_room(unsigned publisher)
 }
 
 uint64_t
-streams_outstanding(unsigned publisher)
+streams_outstanding(void)
 {
-	return window_outstanding(publisher);
+	uint64_t n = 0;
+
+	for (unsigned p = 0; p < npublishers; p++)
+		n += window_outstanding(p);
+	return n;
 }
 
 uint32_t

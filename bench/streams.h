@@ -63,8 +63,8 @@ void streams_begin_step(
 bool streams_have_room(unsigned publisher);
 /* The next event's number; it counts as on its way to all wanted streams. */
 uint32_t streams_next_seq(unsigned publisher);
-/* How many of a publisher's events some stream has not got. */
-uint64_t streams_outstanding(unsigned publisher);
+/* How many events some stream has not got. */
+uint64_t streams_outstanding(void);
 /* Has each stream all? */
 bool streams_have_all(void);
 /* How many streams have got the newest event of a step with is_sync? */

@@ -85,6 +85,7 @@ class Candidate:
     title = ""  # as in the tables
     max_streams = STREAMS_MAX
     has_resume = False  # is Last-Event-ID served?
+    only_if_asked = False  # left out unless --candidates names it
     is_floor = False  # no server that anybody would use: shows what the machine can do
 
     def missing(self):

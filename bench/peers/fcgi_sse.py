@@ -33,9 +33,12 @@ fastcgi.server = ( "/sse/" => (( "socket" => "%(socket)s", "check-local" => "dis
 """
 
 
-def options():
-    """What fcgi-sse's help names."""
-    return subprocess.run([BIN, "--help"], stdout=subprocess.PIPE, check=True).stdout.decode()
+def has_carriers():
+    """Does fcgi-sse's help name the option?"""
+    if not os.path.exists(BIN):
+        return False
+    help_ = subprocess.run([BIN, "--help"], stdout=subprocess.PIPE, check=True).stdout.decode()
+    return "--streams-per-process" in help_
 
 
 class FcgiSse(Candidate):
@@ -52,7 +55,7 @@ class FcgiSse(Candidate):
         for program in (self.server, "redis-server"):
             if not find(program):
                 return "%s is not here" % program
-        if self.streams_per_process > 1 and "--streams-per-process" not in options():
+        if self.streams_per_process > 1 and not has_carriers():
             return "this fcgi-sse has no --streams-per-process"
         return ""
 
@@ -89,6 +92,11 @@ class FcgiSseLighttpd(FcgiSse):
     server = "lighttpd"
     # one process, two descriptors a stream, and a third of them is its limit
     max_streams = min(STREAMS_MAX, DESCRIPTORS // 3)
+
+    @property
+    def only_if_asked(self):
+        """Beside the figures of nginx, and of many streams in a process, it says nothing new."""
+        return self.streams_per_process == 1 and has_carriers()
 
 
 class FcgiSseCarriersLighttpd(FcgiSseLighttpd):
