@@ -25,12 +25,32 @@
 #include <string.h>
 #include <sys/resource.h>
 
+/* Up to three; -> how many there were. */
+static int
+take_numbers(const char *text, double *numbers)
+{
+	char *end;
+	int n;
+
+	for (n = 0; n < 3; n++, text = end) {
+		numbers[n] = strtod(text, &end);
+		if (end == text)
+			break;
+	}
+	return n;
+}
+
 static void
 do_command(const char *line)
 {
-	char word[16];
-	double a = 0, b = 0, c = 0;
-	int n = sscanf(line, "%15s %lf %lf %lf", word, &a, &b, &c);
+	char word[16] = "";
+	double numbers[3] = { 0 };
+	size_t len = strcspn(line, " \n");
+	int n = take_numbers(line + len, numbers) + 1;
+	double a = numbers[0], b = numbers[1], c = numbers[2];
+
+	if (len < sizeof(word))
+		memcpy(word, line, len);
 
 	if (n == 3 && strcmp(word, "open") == 0)
 		step_open((unsigned)a, (unsigned)b);

@@ -25,7 +25,7 @@ now_ns(void)
 }
 
 void
-die(const char *format, ...)
+last_words(const char *format, ...)
 {
 	va_list args;
 
@@ -36,7 +36,6 @@ die(const char *format, ...)
 	va_end(args);
 	puts("\"}");
 	fflush(stdout);
-	exit(1);
 }
 
 static void

@@ -122,8 +122,8 @@ class Session:
         """Have the load generator do something.
 
         -> what it says, with "cpu_s", the processor time of all who took part but
-        itself, and "cpu_s_by" program."""
-        before = self.run_times_s()
+        itself, "cpu_s_by" program, and its own, "load_cpu_s"."""
+        before, load_before = self.run_times_s(), run_time_s(self.load.pid)
         text = " ".join(str(word) for word in words)
         self.load.stdin.write(text + "\n")
         self.load.stdin.flush()
@@ -135,6 +135,7 @@ class Session:
             said = {"error": "the load generator said %r" % line}
         if "error" in said:
             raise RuntimeError("%s: %s: %s" % (self.candidate.name, text, said["error"]))
+        said["load_cpu_s"] = run_time_s(self.load.pid) - load_before
         said["cpu_s_by"] = {name: after[name] - before.get(name, 0) for name in after}
         said["cpu_s"] = sum(said["cpu_s_by"].values())
         return said

@@ -19,15 +19,21 @@ http_url_parse(const char *text)
 {
 	struct http_url url = { .address = { .sin_family = AF_INET } };
 	char address[32];
-	unsigned port;
+	const char *colon =
+	    strncmp(text, "http://", 7) == 0 ? strchr(text + 7, ':') : NULL;
+	char *path = NULL;
+	unsigned long port = colon ? strtoul(colon + 1, &path, 10) : 0;
 
-	if (sscanf(text, "http://%31[0-9.]:%u%255s", address, &port,
-		url.path) != 3 ||
-	    port > 65535 ||
-	    inet_pton(AF_INET, address, &url.address.sin_addr) != 1)
+	if (!colon || *path != '/' || strlen(path) >= sizeof(url.path) ||
+	    (size_t)(colon - text - 7) >= sizeof(address) || port > 65535)
+		die("not http://A.B.C.D:PORT/PATH: %s", text);
+	memcpy(address, text + 7, (size_t)(colon - text - 7));
+	address[colon - text - 7] = '\0';
+	memcpy(url.path, path, strlen(path) + 1);
+	if (inet_pton(AF_INET, address, &url.address.sin_addr) != 1)
 		die("not http://A.B.C.D:PORT/PATH: %s", text);
 	url.address.sin_port = htons((uint16_t)port);
-	(void)snprintf(url.host, sizeof(url.host), "%s:%u", address, port);
+	(void)snprintf(url.host, sizeof(url.host), "%s:%lu", address, port);
 	return url;
 }
 

@@ -12,7 +12,7 @@ struct http_url {
 };
 
 /* Take http://A.B.C.D:PORT/PATH apart; dies of another URL. */
-struct http_url http_url_parse(const char *url);
+struct http_url http_url_parse(const char *text);
 
 /*
  * Begin to connect, without waiting, from 127.0.0.SOURCE (0: whatever the

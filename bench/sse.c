@@ -142,7 +142,7 @@ take_id(struct answer *a, const struct line *line)
 		text++;
 		len--;
 	}
-	if (len >= ID_MAX)
+	if (len > ID_MAX - 1)
 		die("an id is too long for the load generator");
 	memcpy(a->id, text, len);
 	a->id[len] = '\0';

@@ -8,7 +8,7 @@
 
 /* How many publishers there are; how many events may be on their way at most
  * while a step saturates. */
-void steps_init(unsigned npublishers, uint64_t window);
+void steps_init(unsigned publishers, uint64_t most_on_their_way);
 
 /* Have n streams open, no more than so many on their way at a time, and each
  * with an event: then all hear. */

@@ -96,6 +96,8 @@ def saturate(session, plan, sizes):
             said = session.command("saturate", plan.saturate_s, bytes_)
             yield ("saturated_per_s", n, bytes_, said["per_second"])
             yield ("cpu_s_per_million", n, bytes_, said["cpu_s"] / max(1, said["deliveries"]) * 1e6)
+            # near 1 it is the load generator that was saturated
+            yield ("load_generator_busy", n, bytes_, said["load_cpu_s"] / said["seconds"])
             yield from faults(said)
 
 

@@ -5,7 +5,7 @@ import socket
 
 from .base import Candidate, Running, TOP, find
 
-BIN = os.environ.get("BENCH_FLOOR_BIN", os.path.join(TOP, "build/bench/floor"))
+BIN = os.path.join(os.environ.get("BENCH_BUILD", os.path.join(TOP, "build/bench")), "floor")
 
 LOCATION = """
 		location = /sse {
