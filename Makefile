@@ -177,6 +177,7 @@ check-modules:
 # the tests that need them count as skipped.
 npm-packages:
 	@tools/npm-packages test/e2e
+	@tools/npm-packages bench/peers/node
 
 check:
 	@tools/deps check
