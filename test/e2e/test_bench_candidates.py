@@ -16,6 +16,8 @@ sys.path.insert(0, os.path.join(TOP, "bench"))
 from peers import base, fcgi_sse, floor, nchan, node, tornado_sse  # noqa: E402
 
 CANDIDATES = [kind() for module in (fcgi_sse, floor, nchan, node, tornado_sse) for kind in module.CANDIDATES]
+if not fcgi_sse.has_carriers():
+    CANDIDATES = [c for c in CANDIDATES if getattr(c, "streams_per_process", 1) == 1]
 
 
 class Client:
