@@ -9,6 +9,7 @@ import tempfile
 
 from peers import base
 
+KERNEL_STACK_KB = 16  # of a thread, on 64 bits
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 # what grows with a stream, wherever it is booked: pages of processes, shared
 # pages, kernel stacks, page tables, and slabs that cannot be given back
@@ -57,11 +58,17 @@ def name_of(pid):
     return read("/proc/%d/comm" % pid).strip() or "?"
 
 
-def pss_kb(pid):
-    for line in read("/proc/%d/smaps_rollup" % pid).splitlines():
-        if line.startswith("Pss:"):
-            return int(line.split()[1])
-    return 0
+def own_kb(pid):
+    """A process's share of pages, its page tables and its kernel stacks: what can be
+    told apart from all else that the machine does.  Slabs cannot (sockets, most of all)."""
+    total = 0
+    for line in read("/proc/%d/smaps_rollup" % pid).splitlines() + read("/proc/%d/status" % pid).splitlines():
+        name, _, rest = line.partition(":")
+        if name in ("Pss", "VmPTE"):
+            total += int(rest.split()[0])
+        elif name == "Threads":
+            total += int(rest) * KERNEL_STACK_KB
+    return total
 
 
 class Session:
@@ -110,12 +117,12 @@ class Session:
         return times
 
     def memory_by_program_kb(self):
-        """(Pss, number of processes) by the name of the program."""
+        """(kB of its own, number of processes) by the name of the program."""
         found = {}
         for pid, _ in base.descendants(self.running.pids()):
             name = name_of(pid)
             kb, n = found.get(name, (0, 0))
-            found[name] = (kb + pss_kb(pid), n + 1)
+            found[name] = (kb + own_kb(pid), n + 1)
         return found
 
     def command(self, *words):

@@ -15,12 +15,14 @@ TABLES = [
     Table("One event to all streams, 20 a second: median", "latency_p50_ms", 100, "ms"),
     Table("One event to all streams, 20 a second: 99th percentile", "latency_p99_ms", 100, "ms"),
     Table("One event to all streams, 20 a second: the slowest", "latency_max_ms", 100, "ms"),
+    Table("One event to all streams, 5 a second: median", "slow_latency_p50_ms", 100, "ms"),
+    Table("One event to all streams, 5 a second: 99th percentile", "slow_latency_p99_ms", 100, "ms"),
     Table("Saturated fan-out, events of 100 bytes", "saturated_per_s", 100, "deliveries a second"),
     Table("Saturated fan-out, events of 4 kB", "saturated_per_s", 4096, "deliveries a second"),
     Table("Processor time of a million deliveries, saturated, 100 bytes", "cpu_s_per_million", 100, "s"),
     Table("Processor time of a million deliveries, one event at a time", "latency_cpu_s_per_million", 100, "s"),
     Table("Memory of an idle stream, everything counted", "memory_kb", None, "kB"),
-    Table("Memory of an idle stream, only the processes' own pages (Pss)", "memory_pss_kb", None, "kB"),
+    Table("Memory of an idle stream, without slabs: pages (Pss), page tables, kernel stacks", "memory_own_kb", None, "kB"),
     Table("Streams opened a second, up to so many", "opened_per_s", None, "streams a second"),
     Table("Time to first byte at rest", "ttfb_at_rest_p50_ms", None, "ms"),
     Table("Time to first byte while 1,000 streams are open", "ttfb_among_1000_p50_ms", None, "ms"),
@@ -32,7 +34,8 @@ TABLES = [
     Table("Plain PUBLISH, made records by the recorder, a second", "published_by_recorder_per_s", 100,
           "events a second"),
 ]
-FAULTS = ("lost", "doubled", "swapped", "short_data", "ids_back", "resets", "refused", "ended", "not_sent", "failed")
+FAULTS = ("lost", "doubled", "swapped", "short_data", "ids_back", "resets", "refused", "ended",
+          "latency_not_sent", "slow_latency_not_sent", "failed")
 PLOTS = [
     ("latency", "latency_p50_ms", 100, "median latency of one event to all streams (ms)"),
     ("memory", "memory_kb", None, "memory of an idle stream (kB)"),
@@ -139,8 +142,8 @@ def processes_table(results, streams):
     """Which program has the memory."""
     by = {}
     for (c, m, s, _), rounds in results.by.items():
-        if s == streams and m.startswith("pss_kb_of_"):
-            by.setdefault(c, []).append((statistics.median(rounds.values()), m[len("pss_kb_of_"):]))
+        if s == streams and m.startswith("own_kb_of_"):
+            by.setdefault(c, []).append((statistics.median(rounds.values()), m[len("own_kb_of_"):]))
     lines = ["| at %s streams | kB of a stream, by program |" % format(streams, ","), "| --- | --- |"]
     for c in results.titles:
         if c in by:
@@ -231,7 +234,7 @@ def write_markdown(results, path, references, wake, how):
         out += [markdown_table(results, table, r) for r in compared]
         if not compared:
             out.append(alone_table(results, table))
-        if table.measure == "memory_kb":
+        if table.measure == "memory_own_kb":
             out.append(processes_table(results, 1000 if 1000 in results.sizes(table) else results.sizes(table)[0]))
     with open(path, "w", encoding="utf-8") as f:
         f.write("\n\n".join(part for part in out if part) + "\n")
