@@ -4,6 +4,7 @@ import collections
 import csv
 import os
 import platform
+import shutil
 import statistics
 import subprocess
 
@@ -195,7 +196,7 @@ def write_plot(results, folder, name, measure, bytes_, label):
             blocks.append("$c%d << END\n%s\nEND" % (i, "\n".join(points)))
             curves.append("$c%d using 1:2:3:4 with yerrorlines linewidth 1.5 title '%s'" % (
                 i, results.titles[c].replace("'", "''")))
-    if not curves:
+    if not curves or not shutil.which("gnuplot"):
         return
     script = """%s
 set terminal svg size 760,480 dynamic font 'sans-serif,13' background '#ffffff'

@@ -41,11 +41,11 @@ class QuickPlan(Plan):
     """What matters while working, in a minute."""
 
     sizes = (1, 100, 1000)
-    latency_s = 1.5
-    saturate_s = 0.7
+    latency_s = 1.2
+    saturate_s = 0.6
     bytes_ = (100,)
     memory_sizes = (1000,)
-    settle_s = 1.0
+    settle_s = 0.5
     idle_at, idle_s = 0, 0.0
     ttfb_count = 20
     storm_streams, storm_missed = 200, 100
