@@ -68,7 +68,7 @@ GEN := build/lua
 
 # Targets that start from nothing: they install what is missing first, and call
 # make again for the rest.  A compiler is not looked for before.
-FROM_NOTHING := check soak demo fuzz lint format clean uninstall help vendor
+FROM_NOTHING := check soak demo bench bench-quick fuzz lint format clean uninstall help vendor
 ifneq ($(filter-out $(FROM_NOTHING),$(or $(MAKECMDGOALS),all)),)
 include $(BUILD)/probed.mk
 endif
@@ -158,9 +158,10 @@ check-unit: $(UNIT_TESTS:%.c=$(BUILD)/%)
 	@tools/run-unit-tests $^
 
 # exec: a SIGTERM to make reaches the tests, which end as at Ctrl-C.
-check-e2e: all
+check-e2e: all bench-programs
 	@FCGI_SSE_BIN='$(abspath $(OUT)fcgi-sse)' \
 	SSE_PUBLISH_BIN='$(abspath $(OUT)sse-publish)' \
+	BENCH_BUILD='$(abspath $(BUILD)/bench)' \
 	$(if $(filter 1,$(SAN)),$(SAN_ENV)) \
 	exec tools/leave-nothing $(PYTHON) -m pytest -rs -n $(E2E_JOBS) --dist load \
 		--durations=10 --durations-min=1 -m "$$TEST_MARK" \
@@ -176,6 +177,7 @@ check-modules:
 # the tests that need them count as skipped.
 npm-packages:
 	@tools/npm-packages test/e2e
+	@tools/npm-packages bench/peers/node
 
 check:
 	@tools/deps check
@@ -256,6 +258,8 @@ uninstall:
 clean:
 	rm -rf build fcgi-sse sse-publish
 
+include bench/bench.mk
+
 help:
 	@echo 'make               build ./fcgi-sse and ./sse-publish'
 	@echo 'make demo          from nothing: install what is missing, build, serve on port 8888'
@@ -264,6 +268,7 @@ help:
 	@echo '                   (PYTEST_ARGS="-k word", TEST_MARK="not soak")'
 	@echo 'make SAN=1 ...     the same, with ASan and UBSan, in build/san'
 	@echo 'make soak          the end-to-end tests that take long'
+	@echo 'make bench         fcgi-sse beside others, an hour; bench-quick: a minute (bench/README.md)'
 	@echo 'make lint          form, cppcheck, clang-tidy, shellcheck, manuals, Lua'
 	@echo 'make format        give the C sources their form'
 	@echo 'make fuzz          each fuzzer for FUZZ_SECONDS=20'

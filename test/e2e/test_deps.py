@@ -17,14 +17,14 @@ esac
 STUBS = {"apt-get": "#!/bin/sh\nexit 100\n", "apt-cache": APT_CACHE, "sudo": SUDO, "id": "#!/bin/sh\necho 1000\n"}
 
 
-def deps(folder, *stubs, **env):
-    """The output of `tools/deps build` by a user to whom a compiler and all headers are missing; it fails."""
+def deps(folder, *stubs, goal="build", **env):
+    """The output of `tools/deps GOAL` by a user to whom a compiler and all headers are missing; it fails."""
     for name in stubs:
         folder.write("bin/" + name, STUBS[name], 0o755)
     for name in ("sh", "awk", "sed", "grep", "env", "make", "cat"):
         os.symlink("/usr/bin/" + name, folder / "bin/" + name)
-    done = subprocess.run(["/bin/sh", os.path.join(TOP, "tools/deps"), "build"], stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, timeout=DEADLINE_S,
+    done = subprocess.run(["/bin/sh", os.path.join(TOP, "tools/deps"), goal], stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, timeout=DEADLINE_S, cwd=TOP,
                           env={"PATH": folder / "bin", "CC": "/nonexistent/cc", **env})
     assert done.returncode == 1, done
     text = done.stdout.decode()
@@ -54,3 +54,10 @@ def test_a_package_that_apt_has_not(folder):
     text = deps(folder, *STUBS, WITHOUT="libmd-dev")
     assert "apt has no package libmd-dev: another repository may have it, or install by hand what is missing" in text
     assert "without starting any service: " in text and "libcjson-dev\n" in text
+
+
+def test_a_folder_is_not_taken_for_a_module(folder):
+    """redis/ lies in the tree, and Python's redis is missing all the same."""
+    python = folder.write("bin/python-without-modules", "#!/bin/sh\nexec /usr/bin/python3 -S \"$@\"\n", 0o755)
+    text = deps(folder, "id", goal="check", PYTHON=python)
+    assert "Python's redis           (package python3-redis)" in text
