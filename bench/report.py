@@ -81,7 +81,8 @@ class Results:
     def ratio(self, candidate, reference, table, streams):
         """The median of the rounds' ratios, and in brackets the least and the most."""
         a, b = self.values(candidate, table, streams), self.values(reference, table, streams)
-        ratios = sorted(a[r] / b[r] for r in a if b.get(r))
+        # memory that shrank meanwhile is a neighbour's: no ratio to be had
+        ratios = sorted(a[r] / b[r] for r in a if a[r] >= 0 and b.get(r, 0) > 0)
         if not ratios:
             return "–"
         text = number(statistics.median(ratios))
@@ -106,6 +107,8 @@ def text_tables(results, reference):
         for n in results.sizes(table):
             cells = []
             for c in results.candidates(table):
+                if not results.values(c, table, n):
+                    continue
                 cell = "%s %s" % (c, results.value(c, table, n))
                 if c != reference and results.values(reference, table, n):
                     cell += " = ×" + results.ratio(c, reference, table, n)
