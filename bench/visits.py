@@ -28,7 +28,8 @@ class Plan:
     saturate_s = 1.0
     bytes_ = (100, 4096)
     memory_sizes = (100, 1000, 3000, 4000, 10000)
-    settle_s = 1.0
+    settle_s = 3.0
+    rest_s = 12.0  # before memory is looked at: what served to open them has ended
     idle_at, idle_s = 3000, float(base.HEARTBEAT_S)  # all that is due once is due in this time
     ttfb_count = 50
     resume_missed = 10000
@@ -45,7 +46,8 @@ class QuickPlan(Plan):
     saturate_s = 0.6
     bytes_ = (100,)
     memory_sizes = (1000,)
-    settle_s = 0.5
+    settle_s = 1.5
+    rest_s = 3.0
     idle_at, idle_s = 0, 0.0
     ttfb_count = 20
     storm_streams, storm_missed = 200, 100
@@ -63,6 +65,7 @@ class SmokePlan(QuickPlan):
     bytes_ = (100, 4096)
     memory_sizes = (30,)
     settle_s = 0.2
+    rest_s = 0.2
     idle_at, idle_s = 30, 0.3
     storm_streams, storm_missed = 10, 20
     resume_missed = 100
@@ -120,14 +123,14 @@ def memory(session, plan, sizes):
     """Streams opened a second, time to first byte, memory and processor time of idle streams."""
     session.command("open", WARM, AT_A_TIME)
     yield from first_byte(session, plan, "ttfb_at_rest", WARM)
-    session.command("idle", plan.settle_s)
+    session.command("idle", plan.rest_s)
     before, by_before, n_before = measure.memory_kb(), session.memory_by_program_kb(), WARM
     for n in sizes:
         said = session.command("open", n, AT_A_TIME)
         yield ("opened_per_s", n, 0, said["per_second"])
         yield ("opening_ttfb_p99_ms", n, 0, said["ttfb_p99_ms"])
         yield from faults(said)
-        session.command("idle", plan.settle_s)
+        session.command("idle", plan.rest_s)
         yield ("memory_kb", n, 0, (measure.memory_kb() - before) / (n - n_before))
         by = session.memory_by_program_kb()
         pages = sum(kb for kb, _ in by.values()) - sum(kb for kb, _ in by_before.values())
