@@ -126,6 +126,16 @@ def test_carried_streams_count(redis, start_fcgi_sse, loop):
     assert not streams[0].ended and not streams[2].ended
 
 
+def test_streams_that_move_count_once(redis, start_fcgi_sse, loop):
+    """One that has just moved leaves the last place to the next one."""
+    fcgi_sse = start_fcgi_sse(redis, "--streams-per-process=1000", "--max-streams=2")
+    for _ in range(20):
+        streams = [live_and_carried(loop, fcgi_sse), loop.live(fcgi_sse, "all")]
+        for stream in streams:
+            stream.close()
+        wait_carried(fcgi_sse, 0)
+
+
 def test_refusals_while_all_is_taken(redis, start_fcgi_sse, loop):
     """200 at once are all told to come back, by few processes, while carriers have all the streams."""
     fcgi_sse = start_fcgi_sse(redis, "--streams-per-process=10", "--max-streams=2").expect_log(r"stream")
