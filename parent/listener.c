@@ -24,8 +24,10 @@
 #include "parent/start.h"
 #include "parent/state.h"
 
-#define REFUSALS_MAX 64 /* children that only say "full" */
-#define CROWDED_MS 20
+#define REFUSALS_MAX 64	    /* children that only say "full" */
+#define CROWDED_MS 20	    /* then they are looked at again */
+#define FULL_MS 100	    /* so long all streams must have been taken, ... */
+#define MOVING_MS 5	    /* ... looked at so often, where they move */
 #define ACCEPT_PAUSE_MS 100 /* after EMFILE, ENOMEM or a failed fork; */
 #define ACCEPT_CALM_MS 1000 /* it is over if none came for so long */
 #define KILL_AFTER_DRAIN_MS 3000
@@ -38,6 +40,7 @@ struct parent {
 	sigset_t unblocked; /* the mask inside ppoll */
 	bool with_recorder;
 	int64_t accept_due_ms; /* no accept before this */
+	int64_t full_since_ms; /* all streams are taken; 0: they are not */
 	struct trouble full, accepting, forking;
 };
 
@@ -92,12 +95,30 @@ admit(struct parent *p, bool stopping)
 	return ADMISSION_OPEN;
 }
 
-/* May no more responders be started, not even to say so? */
-static bool
-is_crowded(const struct parent *p, bool stopping)
+/* How long those in the backlog are left there: 0 if the next one is to be
+ * accepted, -1 until a child has ended. */
+static int64_t
+backlog_pause_ms(struct parent *p, bool stopping)
 {
-	return state_count_refusals(&p->st) >= REFUSALS_MAX &&
-	       (stopping || state_count_streams(&p->st) >= p->cfg->max_streams);
+	const bool is_shared = p->cfg->streams_per_process > 1;
+	const bool is_full = state_count_streams(&p->st) >= p->cfg->max_streams;
+	const int64_t now = clock_now_ms();
+
+	if (!is_full)
+		p->full_since_ms = 0;
+	else if (p->full_since_ms == 0)
+		p->full_since_ms = now;
+	/* not even to say so may more be started; no signal says that a
+	 * responder waits again, or that a stream has left its carrier */
+	if (state_count_refusals(&p->st) >= REFUSALS_MAX &&
+	    (stopping || is_full))
+		return is_shared ? CROWDED_MS : -1;
+	if (!is_shared || stopping)
+		return 0;
+	/* a stream that moves counts twice for a moment */
+	if (is_full && now < p->full_since_ms + FULL_MS)
+		return MOVING_MS;
+	return pool_is_rushed(&p->st.pool, now) ? 1 : 0;
 }
 
 /* Accept one connection.  Returns 0, or -1 if there is nothing to accept or
@@ -109,9 +130,8 @@ accept_one(struct parent *p, bool stopping)
 
 	if (state_count_streams(&p->st) >= p->cfg->max_streams)
 		state_reap(&p->st); /* who has just left makes room */
-	if (is_crowded(p, stopping) ||
-	    (!stopping && pool_is_rushed(&p->st.pool, clock_now_ms())))
-		return -1; /* let them wait in the backlog */
+	if (backlog_pause_ms(p, stopping) != 0)
+		return -1;
 	a.fd = accept4(p->st.listen_fd, NULL, NULL, SOCK_CLOEXEC);
 	if (a.fd == -1) {
 		if (errno == ECONNABORTED || errno == EINTR)
@@ -162,18 +182,14 @@ wait_for_work(struct parent *p)
 	int64_t now = clock_now_ms(), wait_ms = -1;
 	struct timespec ts;
 
-	if (now < kept_ready_due_ms(recorder))
+	if (now < kept_ready_due_ms(recorder)) {
 		wait_ms = sooner(wait_ms, kept_ready_due_ms(recorder), now);
-	else if (now < p->accept_due_ms)
+	} else if (now < p->accept_due_ms) {
 		wait_ms = sooner(wait_ms, p->accept_due_ms, now);
-	else if (pool_is_rushed(&p->st.pool, now))
-		wait_ms = 1;
-	else if (!is_crowded(p, false))
+	} else if ((wait_ms = backlog_pause_ms(p, false)) == 0) {
 		fds[0].fd = p->st.listen_fd;
-	else if (p->cfg->streams_per_process > 1)
-		/* no signal says that a responder waits again, or that a
-		 * stream has left its carrier */
-		wait_ms = CROWDED_MS;
+		wait_ms = -1;
+	}
 	if (p->with_recorder && p->st.children.count[CHILD_RECORDER] == 0)
 		wait_ms = sooner(wait_ms, recorder->due_ms, now);
 	if (p->st.carriers.is_wanted)
@@ -236,7 +252,7 @@ turn_backlog_away(struct parent *p)
 		state_reap(&p->st);
 		if (accept_one(p, true) == 0)
 			continue;
-		if (!is_crowded(p, true))
+		if (backlog_pause_ms(p, true) == 0)
 			return;
 		ppoll(NULL, 0, &while_full, &p->unblocked);
 	}

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: ISC
 """The parent with --streams-per-process above 1: carriers are there when
 streams come, and responders serve one connection after another."""
-import mmap
 import os
 import signal
 import struct
@@ -14,21 +13,27 @@ from sse import cgi_variables
 KILLED = r"was ended by signal 9"
 
 
-class Page:
-    """How many streams each carrier has, as parent and carriers share it."""
+def carried(fcgi_sse):
+    """How many streams each carrier has, as it shares that with the parent."""
+    for fd in os.listdir("/proc/%d/fd" % fcgi_sse.pid):
+        path = "/proc/%d/fd/%s" % (fcgi_sse.pid, fd)
+        if os.readlink(path).startswith("/memfd:sse-carriers"):
+            with open(path, "rb") as f:
+                return [n for n, in struct.iter_unpack("=I", f.read())]
+    raise AssertionError("the parent has no carriers' page")
 
-    def __init__(self, pid):
-        for fd in os.listdir("/proc/%d/fd" % pid):
-            path = "/proc/%d/fd/%s" % (pid, fd)
-            if os.readlink(path).startswith("/memfd:sse-carriers"):
-                with open(path, "r+b") as f:
-                    self.map = mmap.mmap(f.fileno(), 0)
 
-    def set(self, slot, count):
-        struct.pack_into("=I", self.map, 4 * slot, count)
+def wait_carried(fcgi_sse, count):
+    wait_until(lambda: sum(carried(fcgi_sse)) == count, what=lambda: "%d carried streams, there are %r" % (
+        count, [n for n in carried(fcgi_sse) if n]))
 
-    def get(self, slot):
-        return struct.unpack_from("=I", self.map, 4 * slot)[0]
+
+def live_and_carried(loop, fcgi_sse):
+    """A stream that has moved into a carrier."""
+    before = sum(carried(fcgi_sse))
+    stream = loop.live(fcgi_sse, "all")
+    wait_carried(fcgi_sse, before + 1)
+    return stream
 
 
 def ask(loop, fcgi_sse):
@@ -62,20 +67,18 @@ def one_that_waits(loop, fcgi_sse):
 # ---- carriers
 
 def test_carriers_come_with_streams(redis, start_fcgi_sse, loop):
-    """Without a stream there is no carrier; with the first there is one; when it is nearly full another."""
-    fcgi_sse = start_fcgi_sse(redis, "--streams-per-process=16")
+    """Without a stream there is no carrier; with the first there is one; when that is full another."""
+    fcgi_sse = start_fcgi_sse(redis, "--streams-per-process=3")
     assert fcgi_sse.carriers() == []
-    loop.live(fcgi_sse, "all")
+    streams = [live_and_carried(loop, fcgi_sse)]
     first = wait_carriers(fcgi_sse, 1)
-    page = Page(fcgi_sse.pid)
-    page.set(0, 14)
-    loop.live(fcgi_sse, "all")
-    assert ask(loop, fcgi_sse) == 200  # by now the parent has thought about the stream
-    assert fcgi_sse.carriers() == first
-    page.set(0, 15)
-    loop.live(fcgi_sse, "all")
-    assert first[0] in wait_carriers(fcgi_sse, 2)
-    page.set(0, 0)
+    streams += [live_and_carried(loop, fcgi_sse) for _ in range(2)]
+    assert fcgi_sse.carriers() == first and carried(fcgi_sse)[:2] == [3, 0]
+    streams.append(live_and_carried(loop, fcgi_sse))
+    assert first[0] in wait_carriers(fcgi_sse, 2) and carried(fcgi_sse)[:2] == [3, 1]
+    publish_ids(redis, "all", "x")
+    for stream in streams:
+        assert stream.wait_data(1) == ["x"]
 
 
 def test_no_carriers_by_default(redis, fcgi_sse, loop):
@@ -92,18 +95,20 @@ def test_no_carriers_by_default(redis, fcgi_sse, loop):
 
 def test_killed_carrier_is_replaced(redis, start_fcgi_sse, loop):
     """The log names it, its streams count no more, and the next stream finds another one."""
-    fcgi_sse = start_fcgi_sse(redis, "--streams-per-process=8", "--max-streams=8")
-    stream = loop.live(fcgi_sse, "all")
+    fcgi_sse = start_fcgi_sse(redis, "--streams-per-process=8", "--max-streams=3")
+    streams = [live_and_carried(loop, fcgi_sse) for _ in range(2)]
     first = wait_carriers(fcgi_sse, 1)[0]
-    page = Page(fcgi_sse.pid)
-    page.set(0, 7)
     os.kill(first, signal.SIGKILL)
     fcgi_sse.wait_log(r"error: carrier %d was ended by signal 9 \(Killed\)" % first)
-    wait_until(lambda: page.get(0) == 0, what="its streams to be forgotten")
-    loop.live(fcgi_sse, "all")  # perhaps it has lived for less than 0.2 s, and the other one has to wait
+    for stream in streams:
+        stream.wait_for(lambda s: s.ended)
+    wait_carried(fcgi_sse, 0)
+    # perhaps it has lived for less than 0.2 s, and the next one has to wait
+    streams = [live_and_carried(loop, fcgi_sse) for _ in range(3)]
     assert wait_carriers(fcgi_sse, 1) != [first]
     publish_ids(redis, "all", "x")
-    assert stream.wait_data(1) == ["x"]
+    for stream in streams:
+        assert stream.wait_data(1) == ["x"]
 
 
 def test_carried_streams_count(redis, start_fcgi_sse, loop):
@@ -111,29 +116,31 @@ def test_carried_streams_count(redis, start_fcgi_sse, loop):
     fcgi_sse = start_fcgi_sse(redis, "--streams-per-process=10", "--max-streams=3").expect_log(r"stream")
     for _ in range(10):
         assert ask(loop, fcgi_sse) == 200
-    stream = loop.live(fcgi_sse, "all")
-    wait_carriers(fcgi_sse, 1)
-    page = Page(fcgi_sse.pid)
-    page.set(0, 1)
-    second = loop.live(fcgi_sse, "all")
+    streams = [live_and_carried(loop, fcgi_sse) for _ in range(3)]
     for _ in range(5):
         assert loop.fetch(fcgi_sse, "all", accept=None).status == 503
     fcgi_sse.wait_log(r"all 3 streams are taken \(--max-streams\)")
-    page.set(0, 0)
-    third = loop.live(fcgi_sse, "all")
-    assert loop.fetch(fcgi_sse, "all", accept=None).status == 503
-    # a stream that leaves its carrier makes room without a signal
-    second.close()
+    # one that leaves its carrier makes room without a signal
+    streams[1].close()
     wait_until(lambda: loop.open(fcgi_sse, "all").wait_for(lambda s: s.floor or s.ended).floor, what="a free slot")
-    assert not stream.ended and not third.ended
+    assert not streams[0].ended and not streams[2].ended
+
+
+def test_streams_that_move_count_once(redis, start_fcgi_sse, loop):
+    """One that has just moved leaves the last place to the next one."""
+    fcgi_sse = start_fcgi_sse(redis, "--streams-per-process=1000", "--max-streams=2")
+    for _ in range(20):
+        streams = [live_and_carried(loop, fcgi_sse), loop.live(fcgi_sse, "all")]
+        for stream in streams:
+            stream.close()
+        wait_carried(fcgi_sse, 0)
 
 
 def test_refusals_while_all_is_taken(redis, start_fcgi_sse, loop):
     """200 at once are all told to come back, by few processes, while carriers have all the streams."""
     fcgi_sse = start_fcgi_sse(redis, "--streams-per-process=10", "--max-streams=2").expect_log(r"stream")
-    loop.live(fcgi_sse, "all")
-    wait_carriers(fcgi_sse, 1)
-    Page(fcgi_sse.pid).set(0, 5)
+    for _ in range(2):
+        live_and_carried(loop, fcgi_sse)
     streams = [loop.open(fcgi_sse, "all", accept=None) for _ in range(200)]
     for stream in streams:
         stream.wait_for(lambda s: s.ended)
@@ -143,37 +150,34 @@ def test_refusals_while_all_is_taken(redis, start_fcgi_sse, loop):
 
 def test_sighup_hands_carriers_over(redis, start_fcgi_sse, loop):
     """They live on and count, and take no more: the new image starts its own.  The door of the old ones ends with
-    the last responder of before."""
-    fcgi_sse = start_fcgi_sse(redis, "--streams-per-process=10", "--max-streams=12").expect_log(r"stream")
-    stream = loop.live(fcgi_sse, "all")
+    the last responder of before, and they with their last stream."""
+    fcgi_sse = start_fcgi_sse(redis, "--streams-per-process=10", "--max-streams=4").expect_log(r"stream")
+    streams = [live_and_carried(loop, fcgi_sse) for _ in range(3)]
     first = wait_carriers(fcgi_sse, 1)[0]
-    page = Page(fcgi_sse.pid)
-    page.set(0, 10)
     for i in range(3):
         fcgi_sse.signal(signal.SIGHUP)
         wait_until(lambda n=i: fcgi_sse.stderr().count("restarted by SIGHUP") == n + 1, what="the new image")
-    later = loop.live(fcgi_sse, "all")
+    later = live_and_carried(loop, fcgi_sse)
     both = wait_carriers(fcgi_sse, 2)
-    assert first in both
-    second = [pid for pid in both if pid != first][0]
-    assert page.get(0) == 10
-    # 10 and 2 are 12
+    assert first in both and carried(fcgi_sse)[:2] == [3, 1]
     assert loop.fetch(fcgi_sse, "all", accept=None).status == 503
     publish_ids(redis, "all", "x")
-    assert stream.wait_data(1) == later.wait_data(1) == ["x"]
-    stream.close()
+    for stream in streams + [later]:
+        assert stream.wait_data(1) == ["x"]
+    for stream in streams:
+        stream.close()
     wait_until(lambda: not alive(first), what="the end of the first carrier")
-    wait_until(lambda: page.get(0) == 0, what="its streams to be forgotten")
-    assert alive(second)
-    loop.live(fcgi_sse, "all")
+    wait_carried(fcgi_sse, 1)
+    assert len(fcgi_sse.carriers()) == 1
+    publish_ids(redis, "all", "y")
+    assert later.wait_data(2) == ["x", "y"]
 
 
 def test_sigterm_ends_carriers(redis, start_fcgi_sse, loop):
     """SIGTERM ends carriers, and responders that wait, with the streams."""
     fcgi_sse = start_fcgi_sse(redis, "--streams-per-process=10", "--drain=1")
-    streams = [loop.live(fcgi_sse, "all") for _ in range(3)]
+    streams = [live_and_carried(loop, fcgi_sse) for _ in range(3)]
     assert ask(loop, fcgi_sse) == 200
-    wait_carriers(fcgi_sse, 1)
     pids = [fcgi_sse.pid] + fcgi_sse.children()
     fcgi_sse.signal(signal.SIGTERM)
     for stream in streams:
@@ -186,7 +190,7 @@ def test_sigterm_ends_carriers(redis, start_fcgi_sse, loop):
 def test_carrier_that_does_not_end_is_killed(redis, start_fcgi_sse, loop):
     """One that does not hear SIGTERM gets SIGKILL after the drain time."""
     fcgi_sse = start_fcgi_sse(redis, "--streams-per-process=10", "--drain=0").expect_log(KILLED)
-    loop.live(fcgi_sse, "all")
+    live_and_carried(loop, fcgi_sse)
     carrier = wait_carriers(fcgi_sse, 1)[0]
     os.kill(carrier, signal.SIGSTOP)
     fcgi_sse.signal(signal.SIGTERM)
@@ -195,14 +199,15 @@ def test_carrier_that_does_not_end_is_killed(redis, start_fcgi_sse, loop):
 
 
 def test_killed_parent_leaves_carriers(redis, start_fcgi_sse, loop):
-    """A killed parent takes no carrier with it; it hears the end of its door with the last responder."""
+    """A killed parent takes no carrier with it, nor do its responders; each ends with its last stream."""
     fcgi_sse = start_fcgi_sse(redis, "--streams-per-process=10")
-    stream = loop.live(fcgi_sse, "all")
+    stream = live_and_carried(loop, fcgi_sse)
     carrier = wait_carriers(fcgi_sse, 1)[0]
+    responders = fcgi_sse.responders()
     fcgi_sse.kill()
+    wait_until(lambda: not [pid for pid in responders if alive(pid)], what="the responders to end")
     publish_ids(redis, "all", "x")
     assert stream.wait_data(1) == ["x"]
-    assert alive(carrier)
     stream.close()
     wait_until(lambda: not alive(carrier), what="the end of the carrier")
 
@@ -222,9 +227,23 @@ def test_responders_are_reused(redis, start_fcgi_sse, loop):
     assert 1 <= len(seen) <= 10, seen
 
 
+def test_streams_need_few_processes(redis, start_fcgi_sse, loop):
+    """100 streams, one after another: their responders are few, for each gives its stream away."""
+    fcgi_sse = start_fcgi_sse(redis, "--streams-per-process=1000")
+    seen = set()
+    streams = []
+    for _ in range(100):
+        streams.append(live_and_carried(loop, fcgi_sse))
+        seen.update(fcgi_sse.responders())
+    assert len(seen) <= 20, seen
+    publish_ids(redis, "all", "x")
+    for stream in streams:
+        assert stream.wait_data(1) == ["x"]
+
+
 def test_many_at_once_leave_few_that_wait(redis, start_fcgi_sse, loop):
     """Beyond the places responders serve once; the streams of all end properly."""
-    fcgi_sse = start_fcgi_sse(redis, "--streams-per-process=2")
+    fcgi_sse = start_fcgi_sse(redis, "--streams-per-process=50")
     streams = [loop.live(fcgi_sse, "all") for _ in range(100)]
     publish_ids(redis, "all", "x")
     for stream in streams:
@@ -248,7 +267,8 @@ def test_idle_responders_end(redis, start_fcgi_sse, loop):
 
 def test_stream_in_a_responder_that_has_served(redis, start_fcgi_sse, loop):
     """A stream behaves there as in a new process: events, resume, the limit of channels, its end."""
-    fcgi_sse = start_fcgi_sse(redis, "--streams-per-process=2").expect_log(r"channel")
+    # without a recorder it stays in its responder
+    fcgi_sse = start_fcgi_sse(redis, "--streams-per-process=2", "--record=none").expect_log(r"channel")
     pid = one_that_waits(loop, fcgi_sse)
     assert loop.fetch(fcgi_sse, ["c%d" % i for i in range(65)]).status in (400, 413, 414)
     assert one_that_waits(loop, fcgi_sse) == pid
@@ -308,9 +328,8 @@ def test_killed_parent_ends_those_that_wait(redis, start_fcgi_sse, loop):
     pid = one_that_waits(loop, fcgi_sse)
     slow = Connection(fcgi_sse.address)
     wait_until(lambda: serves(fcgi_sse, pid), what="it to have work")
-    loop.live(fcgi_sse, "all")
-    wait_carriers(fcgi_sse, 1)
-    assert len(fcgi_sse.responders()) == 2
+    stream = live_and_carried(loop, fcgi_sse)
+    carrier = wait_carriers(fcgi_sse, 1)[0]
     slow.request(cgi_variables("HEAD", "channels=all", {}, None))
     assert slow.read_to_end()[-1].type == END_REQUEST
     slow.close()
@@ -319,6 +338,10 @@ def test_killed_parent_ends_those_that_wait(redis, start_fcgi_sse, loop):
     fcgi_sse.kill()
     wait_until(lambda: not alive(pid), what="its end")
     assert time.monotonic() - began < 8
+    publish_ids(redis, "all", "x")
+    assert stream.wait_data(1) == ["x"]
+    stream.close()
+    wait_until(lambda: not alive(carrier), what="the end of the carrier")
 
 
 def test_sigterm_is_quick_with_those_that_wait(redis, start_fcgi_sse, loop):
