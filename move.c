@@ -157,6 +157,19 @@ read_answer(struct move *m)
 	       offer_read_ready(&m->ready, message, (size_t)len) == 0;
 }
 
+/* Have both seen the same store, or one of them the time before its first event?
+ * If not, a take has yet to show what happened. */
+static bool
+is_same_store(const struct move *m, const struct follower *f)
+{
+	const uint64_t here = f->delivery.progress.seen_epoch,
+		       there = m->ready.epoch;
+
+	return here == there ||
+	       (here == 0 && there > f->delivery.taken.now_us) ||
+	       (there == 0 && here > m->ready.now_us);
+}
+
 /*
  * All that was published before the carrier said "ready" must have been heard
  * here: what came after, it has.  The take of a new stream has just shown more
@@ -213,9 +226,7 @@ move_work(
 	if (m->state == MOVE_IDLE && now_ms >= m->due_ms)
 		offer(m, s, now_ms);
 	if (m->state == MOVE_OFFERED && has_said) {
-		/* if the store is another here, a take has yet to show it */
-		if (read_answer(m) &&
-		    m->ready.epoch == s->follower->delivery.progress.seen_epoch)
+		if (read_answer(m) && is_same_store(m, s->follower))
 			m->state = MOVE_ACCEPTED;
 		else
 			give_up(m, now_ms);

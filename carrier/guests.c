@@ -162,7 +162,8 @@ tell_ready(struct guests *g, struct carried *c)
 {
 	const struct progress *p = &g->follower->delivery.progress;
 	const struct offer_ready ready = { fan_covered(g->fan, c),
-		p->seen_clock, p->seen_epoch };
+		p->seen_clock, p->seen_epoch,
+		g->follower->delivery.taken.now_us };
 
 	c->is_ready = true;
 	if (fdpass_send(c->fd, &ready, sizeof(ready), -1) == -1)

@@ -57,7 +57,8 @@ struct offer_ready {
 	uint64_t covered; /* the carrier has all records after this one;
 			   * UINT64_MAX: those published from now on */
 	uint64_t clock;	  /* the newest id that it has seen, */
-	uint64_t epoch;	  /* and the store's first one */
+	uint64_t epoch;	  /* and the store's first one, at that time */
+	uint64_t now_us;
 };
 
 struct offer_move {
