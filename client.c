@@ -24,10 +24,13 @@
 #include "base/clock.h"
 #include "carrier/fcgi_record.h"
 
-/* At most this much in one write to a pipe that poll() calls writable: it
- * does not block then (pipe(7), PIPE_BUF). */
-#define PIPE_WRITE_LEN 4096
-#define SOCKET_WRITE_LEN 32768 /* likewise: a third of its buffer is free */
+/* So much goes into a pipe that poll() calls writable without waiting, in one
+ * write (pipe(7), PIPE_BUF). */
+#define PIPE_ROOM 4096
+/* Likewise a socket, in several: a third of its buffer is free, of which each
+ * takes more than its bytes. */
+#define SOCKET_ROOM_MAX 32768
+#define WRITE_OVERHEAD 2048
 
 /* FastCGI 8; Debian ships no fastcgi.h */
 #define ROLE_RESPONDER 1
@@ -37,7 +40,8 @@ struct client {
 	bool env_is_cut;
 	char *const *env;
 	int64_t write_timeout_ms;
-	FCGX_Request fcgi; /* not in CGI */
+	size_t room, room_max; /* see client_room */
+	FCGX_Request fcgi;     /* not in CGI */
 };
 
 extern char **environ;
@@ -115,6 +119,17 @@ set_socket_options(int fd, int64_t write_timeout_ms)
 	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
 }
 
+static size_t
+socket_room(int fd)
+{
+	int size = 0;
+	socklen_t len = sizeof(size);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, &len) == -1)
+		return 0; /* then poll says each time */
+	return size / 3 < SOCKET_ROOM_MAX ? (size_t)size / 3 : SOCKET_ROOM_MAX;
+}
+
 /*
  * Let libfcgi read from a descriptor that it did not accept.  FCGX_Accept_r
  * begins with FCGX_Finish_r, which closes ipcFd unless keepConnection is set,
@@ -153,6 +168,8 @@ client_accept(
 	cl->env = cl->fcgi.envp;
 	cl->env_is_cut = FCGX_GetError(cl->fcgi.in) != 0;
 	cl->write_timeout_ms = write_timeout_ms;
+	cl->room_max = socket_room(fd);
+	client_note_writable(cl); /* nothing was written to it yet */
 	if (cl->fcgi.role != ROLE_RESPONDER) {
 		*why = "the web server asked for another FastCGI role than "
 		       "RESPONDER";
@@ -193,6 +210,7 @@ client_open_cgi(int64_t write_timeout_ms)
 	if (cl == NULL)
 		return NULL;
 	cl->is_cgi = true;
+	cl->room_max = PIPE_ROOM;
 	cl->env = environ;
 	cl->write_timeout_ms = write_timeout_ms;
 	return cl;
@@ -214,8 +232,7 @@ write_cgi(const struct client *cl, const char *p, size_t len)
 		if (left_ms <= 0 || poll(&out, 1, (int)left_ms) <= 0 ||
 		    (out.revents & (POLLERR | POLLNVAL)) != 0)
 			return CLIENT_GONE;
-		n = write(STDOUT_FILENO, p,
-		    len < PIPE_WRITE_LEN ? len : PIPE_WRITE_LEN);
+		n = write(STDOUT_FILENO, p, len < PIPE_ROOM ? len : PIPE_ROOM);
 		if (n <= 0)
 			return CLIENT_GONE;
 		p += n;
@@ -245,11 +262,20 @@ client_is_cgi(const struct client *cl)
 	return cl->is_cgi;
 }
 
+static void
+spend_room(struct client *cl, size_t len)
+{
+	const size_t spent = cl->is_cgi ? PIPE_ROOM : len + WRITE_OVERHEAD;
+
+	cl->room -= spent < cl->room ? spent : cl->room;
+}
+
 enum client_result
 client_write(struct client *cl, const void *p, size_t len)
 {
 	int n = (int)len; /* a record is at most 16 MiB and some */
 
+	spend_room(cl, len);
 	if (cl->is_cgi)
 		return write_cgi(cl, p, len);
 	return FCGX_PutStr(p, n, cl->fcgi.out) == n ? CLIENT_OK : CLIENT_GONE;
@@ -264,9 +290,15 @@ client_flush(struct client *cl)
 }
 
 size_t
-client_write_len(const struct client *cl)
+client_room(const struct client *cl)
 {
-	return cl->is_cgi ? PIPE_WRITE_LEN : SOCKET_WRITE_LEN;
+	return cl->room;
+}
+
+void
+client_note_writable(struct client *cl)
+{
+	cl->room = cl->room_max;
 }
 
 size_t

@@ -49,8 +49,10 @@ int client_skip_body(struct client *cl, size_t max_len);
 enum client_result client_write(struct client *cl, const void *p, size_t len);
 enum client_result client_flush(struct client *cl);
 
-/* So many bytes do not wait if poll() calls client_fd writable just before. */
-size_t client_write_len(const struct client *cl);
+/* So many bytes can be written without waiting: as many as poll() promised when
+ * it last called client_fd writable, less what was written since. */
+size_t client_room(const struct client *cl);
+void client_note_writable(struct client *cl);
 
 /* How many bytes the web server has not read yet, and the request's id: for
  * FastCGI only. */

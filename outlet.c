@@ -89,15 +89,21 @@ drop_written(struct outlet *o)
 	o->written_len = 0;
 }
 
+bool
+outlet_has_room(const struct outlet *o)
+{
+	return outlet_pending_len(o) <= client_room(o->cl);
+}
+
 enum client_result
 outlet_write(struct outlet *o)
 {
 	size_t len = outlet_pending_len(o);
 
+	if (len > client_room(o->cl))
+		len = client_room(o->cl);
 	if (len == 0)
 		return CLIENT_OK;
-	if (len > client_write_len(o->cl))
-		len = client_write_len(o->cl);
 	if (client_write(o->cl, o->pending.bytes + o->written_len, len) ==
 		CLIENT_GONE ||
 	    client_flush(o->cl) == CLIENT_GONE)

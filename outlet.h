@@ -49,8 +49,12 @@ enum client_result outlet_put_answer(struct outlet *o);
 /* How many bytes wait. */
 size_t outlet_pending_len(const struct outlet *o);
 
-/* Poll says that the client takes something: then this does not block.
- * CLIENT_GONE: nobody reads any more. */
+/* Does all that waits go without blocking, as far as is known?  If not, poll. */
+bool outlet_has_room(const struct outlet *o);
+
+/* Write what goes without blocking: after outlet_has_room, or when poll says that
+ * the client takes something (client_note_writable).  CLIENT_GONE: nobody reads
+ * any more. */
 enum client_result outlet_write(struct outlet *o);
 
 /* The first block: how long the browser is to wait before it comes back, and

@@ -404,6 +404,12 @@ redis_sub_work(struct redis_sub *sub, short revents)
 		redis_conn_fill(sub->conn);
 }
 
+bool
+redis_sub_may_have_more(const struct redis_sub *sub)
+{
+	return sub->conn != NULL && redis_conn_may_have_more(sub->conn);
+}
+
 void
 redis_sub_rest(struct redis_sub *sub)
 {

@@ -89,6 +89,9 @@ void redis_sub_reuse(struct redis_sub *sub);
  * that it may have ended long before? */
 bool redis_sub_was_reused(const struct redis_sub *sub);
 
+/* May more be there than redis_sub_work has read? */
+bool redis_sub_may_have_more(const struct redis_sub *sub);
+
 /* Subscribe to nothing until the next take; what was on its way still comes.
  * Not while a take is awaited. */
 void redis_sub_rest(struct redis_sub *sub);

@@ -325,6 +325,8 @@ wait_for_events(struct stream *st, struct events *ev)
 		return CLIENT_GONE;
 	ev->redis = fds[0].revents;
 	ev->is_writable = (fds[1].revents & POLLOUT) != 0;
+	if (ev->is_writable)
+		client_note_writable(st->cl);
 	ev->carrier = fds[3].revents != 0;
 	if (fds[2].revents != 0) {
 		st->life_fd = -1;
@@ -336,9 +338,9 @@ wait_for_events(struct stream *st, struct events *ev)
 /* What a slow client costs is its own: it leaves the channels until it has taken
  * what waits, and ends when it takes nothing at all. */
 static enum client_result
-mind_slow_client(struct stream *st, const struct events *ev, int64_t now)
+mind_slow_client(struct stream *st, const struct events *ev)
 {
-	if (!ev->is_writable && now >= blocked_due_ms(st)) {
+	if (!ev->is_writable && clock_now_ms() >= blocked_due_ms(st)) {
 		log_debug("a client took nothing for too long");
 		return CLIENT_GONE;
 	}
@@ -359,8 +361,6 @@ do_what_is_due(struct stream *st, const struct events *ev)
 
 	if (stop_requested && !st->is_stopping)
 		return begin_to_stop(st);
-	if (mind_slow_client(st, ev, now) == CLIENT_GONE)
-		return CLIENT_GONE;
 	if (st->is_over)
 		return CLIENT_OK;
 	if (now >= st->end_due_ms)
@@ -391,7 +391,23 @@ move_out(struct stream *st, const struct events *ev)
 		   : CLIENT_OK;
 }
 
-/* Once round: wait, hear Redis, write, do what is due. */
+/* Many frames leave in one write: when no more is to read, or enough is waiting.
+ * As long as it is known that the client takes it, nobody is asked. */
+static enum client_result
+write_what_goes(struct stream *st, const struct events *ev)
+{
+	const bool has_more =
+	    ev->redis != 0 && redis_sub_may_have_more(st->follower.sub);
+
+	if (has_more && outlet_pending_len(&st->out) < FLUSH_LEN)
+		return CLIENT_OK;
+	return ev->is_writable || outlet_has_room(&st->out)
+		   ? outlet_write(&st->out)
+		   : CLIENT_OK;
+}
+
+/* Once round: wait, hear Redis, do what is due, write.  Whether the client has
+ * taken all shows after that. */
 static enum client_result
 turn(struct stream *st)
 {
@@ -401,13 +417,12 @@ turn(struct stream *st)
 	result = wait_for_events(st, &ev);
 	if (result == CLIENT_OK && ev.redis != 0)
 		result = follow_hear(&st->follower, ev.redis);
-	/* many frames leave in one write: when no more is to read, or enough
-	 * is waiting */
-	if (result == CLIENT_OK && ev.is_writable &&
-	    (ev.redis == 0 || outlet_pending_len(&st->out) >= FLUSH_LEN))
-		result = outlet_write(&st->out);
 	if (result == CLIENT_OK)
 		result = do_what_is_due(st, &ev);
+	if (result == CLIENT_OK)
+		result = write_what_goes(st, &ev);
+	if (result == CLIENT_OK)
+		result = mind_slow_client(st, &ev);
 	if (result == CLIENT_OK && st->move.door_fd != -1)
 		result = move_out(st, &ev);
 	return result;

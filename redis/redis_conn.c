@@ -19,11 +19,13 @@
 #include "lua_enter.h"
 
 #define LAST_READS_MAX 64 /* of what was said before the end */
+#define READ_LEN 16384	  /* hiredis reads at most so much at a time */
 
 struct redis_conn {
 	redisContext *context;
 	redisReply *reply; /* what the last answer borrows from */
 	const struct redis_script *known; /* its text is in the buffer */
+	bool may_have_more;
 };
 
 static struct timeval
@@ -319,7 +321,20 @@ redis_conn_flush(struct redis_conn *c)
 int
 redis_conn_fill(struct redis_conn *c)
 {
-	return redisBufferRead(c->context) == REDIS_OK ? 0 : -1;
+	const redisReader *r = c->context->reader;
+	const size_t len = r->len;
+
+	c->may_have_more = false;
+	if (redisBufferRead(c->context) != REDIS_OK)
+		return -1;
+	c->may_have_more = r->len >= len + READ_LEN;
+	return 0;
+}
+
+bool
+redis_conn_may_have_more(const struct redis_conn *c)
+{
+	return c->may_have_more;
 }
 
 static void

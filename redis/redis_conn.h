@@ -112,6 +112,10 @@ int redis_conn_send(struct redis_conn *c, bool *is_done);
  * 0, or -1: the connection is gone. */
 int redis_conn_fill(struct redis_conn *c);
 
+/* Did that stop because its buffer was full, so that more may be there?  If not,
+ * nobody needs to ask. */
+bool redis_conn_may_have_more(const struct redis_conn *c);
+
 /*
  * The next answer: _try from what redis_conn_fill has read (ANSWER_NONE if it
  * is not whole), _wait reads up to the command's time limit.  The answer lives
