@@ -122,11 +122,10 @@ set_socket_options(int fd, int64_t write_timeout_ms)
 static size_t
 socket_room(int fd)
 {
-	int size = 0;
+	int size = 3 * SOCKET_ROOM_MAX;
 	socklen_t len = sizeof(size);
 
-	if (getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, &len) == -1)
-		return 0; /* then poll says each time */
+	(void)getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, &len);
 	return size / 3 < SOCKET_ROOM_MAX ? (size_t)size / 3 : SOCKET_ROOM_MAX;
 }
 
@@ -187,6 +186,7 @@ int
 client_skip_body(struct client *cl, size_t max_len)
 {
 	size_t n = 0;
+	bool is_whole;
 
 	if (cl->is_cgi)
 		return 0; /* nobody needs to read fd 0; it may be anything */
@@ -197,7 +197,13 @@ client_skip_body(struct client *cl, size_t max_len)
 	while (n <= max_len && FCGX_GetChar(cl->fcgi.in) != EOF)
 		n++;
 	set_read_deadline(0);
-	return n <= max_len && FCGX_GetError(cl->fcgi.in) == 0 ? 0 : -1;
+	is_whole = n <= max_len && FCGX_GetError(cl->fcgi.in) == 0;
+	/* nothing more comes in, nothing is said on stderr: 9 KiB, where what
+	 * lives as long as the stream finds room */
+	FCGX_FreeStream(&cl->fcgi.in);
+	FCGX_FClose(cl->fcgi.err);
+	FCGX_FreeStream(&cl->fcgi.err);
+	return is_whole ? 0 : -1;
 }
 
 /* --- CGI ---------------------------------------------------------------- */
@@ -262,20 +268,13 @@ client_is_cgi(const struct client *cl)
 	return cl->is_cgi;
 }
 
-static void
-spend_room(struct client *cl, size_t len)
-{
-	const size_t spent = cl->is_cgi ? PIPE_ROOM : len + WRITE_OVERHEAD;
-
-	cl->room -= spent < cl->room ? spent : cl->room;
-}
-
 enum client_result
 client_write(struct client *cl, const void *p, size_t len)
 {
+	const size_t spent = cl->is_cgi ? PIPE_ROOM : len + WRITE_OVERHEAD;
 	int n = (int)len; /* a record is at most 16 MiB and some */
 
-	spend_room(cl, len);
+	cl->room -= spent < cl->room ? spent : cl->room;
 	if (cl->is_cgi)
 		return write_cgi(cl, p, len);
 	return FCGX_PutStr(p, n, cl->fcgi.out) == n ? CLIENT_OK : CLIENT_GONE;
@@ -374,7 +373,11 @@ client_end(struct client *cl)
 	if (cl == NULL)
 		return;
 	if (!cl->is_cgi) {
-		FCGX_Finish_r(&cl->fcgi);
+		/* FCGX_Finish_r does nothing once the input is freed */
+		if (cl->fcgi.err != NULL)
+			FCGX_FClose(cl->fcgi.err);
+		FCGX_FClose(cl->fcgi.out);
+		FCGX_Free(&cl->fcgi, !cl->fcgi.keepConnection);
 		/* with FCGI_KEEP_CONN it is left open, for the next request */
 		if (cl->fcgi.ipcFd != -1)
 			close(cl->fcgi.ipcFd);

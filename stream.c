@@ -10,7 +10,9 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -31,6 +33,8 @@
 #define FLUSH_LEN 32768	   /* in a flood, read on until so much is to leave */
 #define REST_LEN (4 << 20) /* a client for which more waits is slow */
 #define LAST_WRITE_MS 2000 /* for what waits when the site shuts down */
+#define OWN_FRAME_LEN 1024 /* of drop_deep_stack, and more */
+#define STACK_LEN 65536	   /* below it, more than was ever in use */
 
 static volatile sig_atomic_t stop_requested;
 static sigset_t while_waiting; /* SIGTERM may arrive */
@@ -406,17 +410,32 @@ write_what_goes(struct stream *st, const struct events *ev)
 		   : CLIENT_OK;
 }
 
+/* A stream lives long and small: give back what only its take needed of the stack,
+ * below what is in use (8 to 12 of 76 kB).  Not inlined, since there the caller's
+ * frame would be below. */
+static void __attribute__((noinline)) drop_deep_stack(void)
+{
+	const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	const uintptr_t frame = (uintptr_t)__builtin_frame_address(0);
+	const uintptr_t end = (frame - OWN_FRAME_LEN) / page * page;
+
+	madvise((void *)(end - STACK_LEN), STACK_LEN, MADV_DONTNEED);
+}
+
 /* Once round: wait, hear Redis, do what is due, write.  Whether the client has
  * taken all shows after that. */
 static enum client_result
 turn(struct stream *st)
 {
+	const bool was_taking = st->follower.state == FOLLOW_TAKING;
 	enum client_result result;
 	struct events ev;
 
 	result = wait_for_events(st, &ev);
 	if (result == CLIENT_OK && ev.redis != 0)
 		result = follow_hear(&st->follower, ev.redis);
+	if (was_taking && st->follower.state == FOLLOW_LIVE)
+		drop_deep_stack();
 	if (result == CLIENT_OK)
 		result = do_what_is_due(st, &ev);
 	if (result == CLIENT_OK)
