@@ -322,8 +322,9 @@ wait_for_events(struct stream *st, struct events *ev)
 	short said;
 
 	*ev = (struct events){ .redis = 0 };
-	if (ppoll(fds, 4, &ts, &while_waiting) == -1)
-		return errno == EINTR ? CLIENT_OK : CLIENT_GONE;
+	if (ppoll(fds, 4, &ts, &while_waiting) == -1 && errno != EINTR)
+		return CLIENT_GONE;
+	clock_hold();
 	said = fds[1].revents & (short)~POLLOUT;
 	if (said != 0 && client_has_left(st->cl, said))
 		return CLIENT_GONE;
@@ -486,6 +487,7 @@ stream_run(struct client *cl, const struct config *cfg,
 	while (result == CLIENT_OK &&
 	       (!st.is_over || outlet_pending_len(&st.out) > 0))
 		result = turn(&st);
+	clock_release();
 	follow_close(&st.follower);
 	move_cancel(&st.move);
 	if (links->sub != NULL)

@@ -7,13 +7,30 @@
 #include <sys/random.h>
 #include <time.h>
 
+static int64_t held_ms = -1; /* -1: it goes on */
+
 int64_t
 clock_now_ms(void)
 {
 	struct timespec ts;
 
+	if (held_ms != -1)
+		return held_ms;
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+void
+clock_hold(void)
+{
+	clock_release();
+	held_ms = clock_now_ms();
+}
+
+void
+clock_release(void)
+{
+	held_ms = -1;
 }
 
 int64_t

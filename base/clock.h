@@ -9,6 +9,12 @@
 /* Milliseconds of CLOCK_MONOTONIC; the zero of every deadline_ms. */
 int64_t clock_now_ms(void);
 
+/* From here on that is what it is now, until this is called again or
+ * clock_release: a loop that asks several times between two waits reads the clock
+ * once.  (Without a clock in the vDSO each reading is a system call.) */
+void clock_hold(void);
+void clock_release(void);
+
 /* A random number from min to max (both included). */
 int64_t clock_random(int64_t min, int64_t max);
 
