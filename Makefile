@@ -12,13 +12,15 @@ VERSION := 0.1.0
 PROGRAMS := fcgi-sse sse-publish
 top := block client complain cookie delivery follow line_queue line_sender lines \
 	move origin outlet plain progress publish_lines redis_sub refusal reply request respond \
-	resume session session_grant session_key stream stream_sink verdict
+	resume session session_grant session_key stream stream_grant stream_sink \
+	verdict
 parent := carriers children handover kept listener place pool signals socket start state
 recorder := expected lease limits record_pub record_queue record_relay record_sub \
 	recorder
-carrier := carried carrier fan fan_reset fan_sink fcgi_record guests offer outflow recent
+carrier := carried carrier fan fan_reset fan_sink fan_write fcgi_record guests \
+	offer outflow patience recent
 redis := channel command event publish record redis_conn snapshot sse sub_message take
-base := backoff buf clock config fdpass glob log parse password redis_address sandbox utf8
+base := backoff buf clock config fdpass glob log parse password redis_address sandbox stop utf8
 
 FOLDERS := parent carrier recorder redis base
 MODULES := $(top) $(foreach folder,$(FOLDERS),$($(folder)))

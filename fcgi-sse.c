@@ -19,6 +19,7 @@
 #include "base/config.h"
 #include "base/log.h"
 #include "base/sandbox.h"
+#include "base/stop.h"
 #include "carrier/carrier.h"
 #include "client.h"
 #include "parent/listener.h"
@@ -27,7 +28,6 @@
 #include "redis_sub.h"
 #include "respond.h"
 #include "respond_links.h"
-#include "stream.h"
 
 /* --- the children ------------------------------------------------------- */
 
@@ -68,10 +68,10 @@ static void __attribute__((noreturn)) serve(const struct config *cfg,
 	struct place place = link->place;
 	struct accepted a = *first;
 
-	stream_catch_stop();
+	stop_catch();
 	do
 		serve_one(cfg, &a, &links);
-	while (!stream_is_stopping() && place_wait(&place, &a));
+	while (!stop_is_asked() && place_wait(&place, &a));
 	redis_sub_free(links.sub);
 	exit(EX_OK);
 }
@@ -85,7 +85,7 @@ record(const struct config *cfg, int ready_fd)
 static void __attribute__((noreturn))
 carry(const struct config *cfg, const struct carrier_link *link)
 {
-	stream_catch_stop();
+	stop_catch();
 	exit(carrier_run(cfg, link));
 }
 
@@ -116,7 +116,7 @@ serve_cgi(struct config *cfg)
 		log = "syslog";
 	log_open(log, cfg->debug);
 	signal(SIGPIPE, SIG_IGN);
-	stream_catch_stop();
+	stop_catch();
 	if (config_read_password(cfg) == -1) {
 		log_error("%s", cfg->error);
 		return EX_CONFIG;

@@ -7,6 +7,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/stop.h"
 #include "refusal.h"
 #include "reply.h"
 #include "request.h"
@@ -84,7 +85,7 @@ admit(enum admission admission, struct verdict *v)
 	if (admission == ADMISSION_FULL)
 		return verdict_refuse(
 		    v, HTTP_UNAVAILABLE, "all streams are taken just now");
-	if (admission == ADMISSION_STOPPING || stream_is_stopping())
+	if (admission == ADMISSION_STOPPING || stop_is_asked())
 		return verdict_refuse(
 		    v, HTTP_UNAVAILABLE, "the server is being restarted");
 	return 0;

@@ -7,27 +7,18 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <signal.h>
-#include <stdio.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "follow.h"
-#include "move.h"
-#include "outlet.h"
-#include "redis/channel.h"
+#include "base/stop.h"
 #include "redis_sub.h"
-#include "refusal.h"
 #include "reply.h"
 #include "respond_links.h"
-#include "stream_sink.h"
+#include "stream_grant.h"
 
-#define COME_BACK_MIN_MS 5000
-#define COME_BACK_MAX_MS 15000
 #define GOODBYE_MIN_MS 1000 /* a restarted server is soon there again */
 #define GOODBYE_MAX_MS 5000
 #define FLUSH_LEN 32768	   /* in a flood, read on until so much is to leave */
@@ -35,189 +26,6 @@
 #define LAST_WRITE_MS 2000 /* for what waits when the site shuts down */
 #define OWN_FRAME_LEN 1024 /* of drop_deep_stack, and more */
 #define STACK_LEN 65536	   /* below it, more than was ever in use */
-
-static volatile sig_atomic_t stop_requested;
-static sigset_t while_waiting; /* SIGTERM may arrive */
-
-struct stream {
-	struct client *cl;
-	const struct config *cfg;
-	const struct request *req;
-	struct session *session;
-	size_t nlooked, nfound, found; /* of its keys, if there are several */
-	struct channel_set keys;       /* the one that is followed, or none */
-	struct respond_links *links;   /* borrowed */
-	int life_fd; /* at its end when nobody records here; or -1 */
-	struct outlet out;
-	struct stream_sink sink;
-	struct follower follower;
-	struct move move;
-	bool is_stopping;
-	bool is_over; /* the answer is complete */
-	int64_t end_due_ms;
-};
-
-static void
-on_stop(int sig)
-{
-	(void)sig;
-	stop_requested = 1;
-}
-
-void
-stream_catch_stop(void)
-{
-	struct sigaction sa = { .sa_handler = on_stop };
-	sigset_t set;
-
-	sigemptyset(&sa.sa_mask);
-	sigaction(SIGTERM, &sa, NULL);
-	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	sigprocmask(SIG_BLOCK, NULL, &while_waiting);
-	sigdelset(&while_waiting, SIGTERM);
-}
-
-bool
-stream_is_stopping(void)
-{
-	sigset_t pending;
-
-	/* it is blocked but while the stream waits */
-	return stop_requested != 0 || (sigpending(&pending) == 0 &&
-					  sigismember(&pending, SIGTERM) == 1);
-}
-
-/* --- answers that are no stream ------------------------------------------ */
-
-/* It will pass. */
-static enum client_result
-come_back(struct stream *st, const char *why)
-{
-	st->is_over = true;
-	reply_put_come_back(&st->out.scratch, st->req, st->session,
-	    clock_random(COME_BACK_MIN_MS, COME_BACK_MAX_MS), why);
-	return outlet_put_answer(&st->out);
-}
-
-/* Redis is away before anything was said. */
-static enum client_result
-come_back_from(struct stream *st, const char *error)
-{
-	log_error("%s; the client is told to come back", error);
-	return come_back(st, "the event store cannot be reached just now");
-}
-
-static enum client_result
-refuse(struct stream *st, const struct verdict *v)
-{
-	st->is_over = true;
-	refusal_log(st->req, v);
-	reply_put_refusal(&st->out.scratch, st->req, st->session, v);
-	return outlet_put_answer(&st->out);
-}
-
-/* --- the session -------------------------------------------------------- */
-
-static enum client_result
-end_with_session(struct stream *st, const char *user)
-{
-	st->is_over = true;
-	log_debug("a session is over: the stream of %s ends", user);
-	return outlet_put_end(&st->out, "session");
-}
-
-static void
-log_channels(const struct session *s)
-{
-	log_debug("stream of %zu channels%s%s", s->channels.n,
-	    s->user != NULL ? " for " : "", s->user != NULL ? s->user : "");
-}
-
-/* The key of the session's grant as a set. */
-static int
-set_keys(struct stream *st)
-{
-	const char *key = st->session->key;
-
-	channel_set_free(&st->keys);
-	return key[0] != '\0' ? channel_set_add(&st->keys, key, strlen(key))
-			      : 0;
-}
-
-/* The session's channels are others, or only now there. */
-static int
-follow(struct stream *st)
-{
-	move_cancel(&st->move);
-	if (set_keys(st) == -1)
-		return -1;
-	return follow_set(&st->follower, st->out.cursor);
-}
-
-/* Of several cookies of one name the one counts that has a grant, if exactly one
- * has.  Look at one after the other; then at that one again. */
-static enum client_result
-look_for_key(struct stream *st)
-{
-	struct session *s = st->session;
-	struct verdict v = { .status = HTTP_OK };
-
-	if (st->follower.delivery.taken.grants[0].text != NULL) {
-		st->nfound++;
-		st->found = st->nlooked;
-	}
-	if (++st->nlooked < s->nkeys) {
-		session_use_key(s, st->nlooked);
-	} else if (st->nfound == 1) {
-		session_use_key(s, st->found);
-		s->nkeys = 1;
-	} else {
-		verdict_refuse(&v, HTTP_FORBIDDEN,
-		    "there are several session cookies of the same name, and "
-		    "%s of them is known",
-		    st->nfound == 0 ? "none" : "more than one");
-		log_warn("%s", v.sentence);
-		return refuse(st, &v);
-	}
-	return follow(st) == 0 ? CLIENT_OK
-			       : come_back_from(st, "out of memory");
-}
-
-/* The grant in Redis is another one now, or this is its first reading: follow
- * the channels that it names. */
-static enum client_result
-apply_grant(struct stream *st)
-{
-	const struct taken_grant *grant =
-	    &st->follower.delivery.taken.grants[0];
-	const char *name = st->session->user;
-	char user[CHANNEL_LEN_MAX + 1];
-	struct verdict v = { .status = HTTP_OK };
-
-	if (st->session->nkeys > 1)
-		return look_for_key(st);
-	snprintf(
-	    user, sizeof(user), "%s", name != NULL ? name : "nobody named");
-	if (session_apply(st->session, st->req, grant->text, grant->len, &v) ==
-	    -1) {
-		if (!st->out.is_open)
-			return refuse(st, &v);
-		if (v.is_misconfigured)
-			log_error("%s", v.sentence);
-		return end_with_session(st, user);
-	}
-	if (st->req->method == METHOD_HEAD) {
-		st->is_over = true;
-		return outlet_put(&st->out, NULL, 0);
-	}
-	log_channels(st->session);
-	if (follow(st) == 0)
-		return CLIENT_OK;
-	return st->out.is_open ? end_with_session(st, user)
-			       : come_back_from(st, "out of memory");
-}
 
 /* --- the end ------------------------------------------------------------ */
 
@@ -231,7 +39,7 @@ begin_to_stop(struct stream *st)
 	if (st->is_over)
 		return CLIENT_OK;
 	if (!st->out.is_open)
-		return come_back(st, "the server is being restarted");
+		return stream_come_back(st, "the server is being restarted");
 	st->end_due_ms =
 	    clock_now_ms() + clock_random(0, (int64_t)st->cfg->drain_s * 1000);
 	return CLIENT_OK;
@@ -322,7 +130,7 @@ wait_for_events(struct stream *st, struct events *ev)
 	short said;
 
 	*ev = (struct events){ .redis = 0 };
-	if (ppoll(fds, 4, &ts, &while_waiting) == -1 && errno != EINTR)
+	if (ppoll(fds, 4, &ts, stop_wait_mask()) == -1 && errno != EINTR)
 		return CLIENT_GONE;
 	clock_hold();
 	said = fds[1].revents & (short)~POLLOUT;
@@ -364,18 +172,18 @@ do_what_is_due(struct stream *st, const struct events *ev)
 	struct follower *f = &st->follower;
 	const int64_t now = clock_now_ms();
 
-	if (stop_requested && !st->is_stopping)
+	if (stop_is_asked() && !st->is_stopping)
 		return begin_to_stop(st);
 	if (st->is_over)
 		return CLIENT_OK;
 	if (now >= st->end_due_ms)
 		return end(st);
 	if (f->state == FOLLOW_CHANGED)
-		return apply_grant(st);
+		return stream_apply_grant(st);
 	if (now >= f->due_ms)
 		follow_work(f, ev->redis == 0);
 	if (f->is_hopeless)
-		return come_back_from(st, redis_sub_error(f->sub));
+		return stream_come_back_from(st, redis_sub_error(f->sub));
 	return now >= heartbeat_due_ms(st) ? outlet_put_heartbeat(&st->out)
 					   : CLIENT_OK;
 }
@@ -453,7 +261,7 @@ begin_to_follow(struct stream *st)
 {
 	if (st->links->sub == NULL)
 		st->links->sub = redis_sub_new(st->cfg);
-	if (st->links->sub == NULL || set_keys(st) == -1)
+	if (st->links->sub == NULL || stream_set_keys(st) == -1)
 		return -1;
 	return follow_open(&st->follower, st->cfg, st->links->sub,
 	    &st->session->channels, &st->keys, &st->sink.sink,
@@ -481,9 +289,9 @@ stream_run(struct client *cl, const struct config *cfg,
 	stream_sink_init(&st.sink, &st.out, s, cfg->retry_ms);
 	if (reply_put_stream_header(&st.out.header, req, s) == -1 ||
 	    begin_to_follow(&st) == -1)
-		result = come_back_from(&st, "out of memory");
+		result = stream_come_back_from(&st, "out of memory");
 	if (!s->needs_grant)
-		log_channels(s);
+		stream_log_channels(s);
 	while (result == CLIENT_OK &&
 	       (!st.is_over || outlet_pending_len(&st.out) > 0))
 		result = turn(&st);

@@ -15,13 +15,6 @@
 
 struct respond_links;
 
-/* From now on SIGTERM is remembered, and arrives only while the stream waits;
- * it must be blocked already or is blocked now. */
-void stream_catch_stop(void);
-
-/* Has SIGTERM come? */
-bool stream_is_stopping(void);
-
 /*
  * Answer req with a stream of the session's channels, or with what there is to
  * say if Redis is away or the session is over.  s follows the session's grant

@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -18,29 +17,25 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/stop.h"
 #include "block.h"
 #include "carrier/fan.h"
 #include "carrier/fan_sink.h"
+#include "carrier/fan_write.h"
 #include "carrier/fcgi_record.h"
 #include "carrier/guests.h"
+#include "carrier/patience.h"
 #include "follow.h"
 #include "redis_sub.h"
 #include "reply.h"
-#include "stream.h"
 
-#define EMPTY_MS 60000	  /* without a stream so long, it ends */
-#define PAUSE_MAX_MS 5000 /* Redis is not read so long for slow clients */
-#define SCAN_MIN_MS 100	  /* deadlines are looked at no more often */
-#define EVENTS_MAX 256	  /* of streams in one turn */
-#define OFFERS_MAX 16	  /* likewise */
+#define EMPTY_MS 60000	/* without a stream so long, it ends */
+#define SCAN_MIN_MS 100 /* deadlines are looked at no more often */
+#define EVENTS_MAX 256	/* of streams in one turn */
+#define OFFERS_MAX 16	/* likewise */
 #define GOODBYE_MIN_MS 1000
 #define GOODBYE_MAX_MS 5000
 #define RECENT_LEN ((size_t)256 << 10) /* kept without guests */
-/* A client for which more waits, while most others keep up, and which takes
- * nothing for so long, goes back. */
-#define BEHIND_LEN ((size_t)256 << 10)
-#define BEHIND_MS 2000
-#define WAITING_LEN_MAX ((size_t)32 << 20) /* in all: then Redis waits */
 
 struct carriage {
 	const struct config *cfg;
@@ -53,7 +48,7 @@ struct carriage {
 	struct guests guests;
 	bool is_stopping;
 	bool was_live;
-	int64_t paused_ms;   /* since when Redis is not read; 0: it is */
+	struct patience patience;
 	int64_t scan_due_ms; /* of the streams' deadlines */
 	int64_t empty_ms;    /* since when there is no stream */
 };
@@ -155,52 +150,6 @@ begin_to_stop(struct carriage *cr, int64_t now)
 		    now + clock_random(0, (int64_t)cr->cfg->drain_s * 1000);
 }
 
-/* --- slow clients ------------------------------------------------------- */
-
-/* How much may wait for one client: little, once it has taken nothing for a
- * while, or if much waits in all. */
-static bool
-is_slow(const struct carriage *cr, const struct carried *c, int64_t now)
-{
-	return c->state == CARRIED_LIVE && c->waiting_len > BEHIND_LEN &&
-	       (now >= c->blocked_ms + BEHIND_MS ||
-		   cr->fan.waiting_len > WAITING_LEN_MAX);
-}
-
-/* One that is behind while others are not is a slow one: its responder has the
- * patience for that. */
-static void
-send_slow_back(struct carriage *cr, int64_t now)
-{
-	size_t i;
-
-	for (i = 0; i < cr->fan.n; i++)
-		if (is_slow(cr, cr->fan.streams[i], now))
-			fan_send_back(&cr->fan, cr->fan.streams[i], 5000);
-}
-
-/* Where most are behind it is the web server that is slow: let Redis wait. */
-static void
-mind_slow(struct carriage *cr, int64_t now)
-{
-	struct fan *f = &cr->fan;
-	const bool most_are = f->nblocked > f->n / 2;
-
-	if (f->waiting_len <= BEHIND_LEN) {
-		cr->paused_ms = 0;
-		return;
-	}
-	if (most_are && cr->paused_ms == 0 && f->waiting_len > WAITING_LEN_MAX)
-		cr->paused_ms = now;
-	if (cr->paused_ms != 0 && now < cr->paused_ms + PAUSE_MAX_MS) {
-		if (f->waiting_len < WAITING_LEN_MAX / 4)
-			cr->paused_ms = 0;
-		return;
-	}
-	cr->paused_ms = 0;
-	send_slow_back(cr, now);
-}
-
 /* --- streams ------------------------------------------------------------ */
 
 /* The web server says something: nearly always that the client left. */
@@ -273,7 +222,7 @@ hear_door(struct carriage *cr)
 	for (i = 0; i < OFFERS_MAX && said == 0 && has_room(cr); i++)
 		said = guests_take_in(&cr->guests, cr->door_fd, now);
 	if (said == -1)
-		cr->door_fd = -1; /* the link's owner closes it, at its end */
+		cr->door_fd = -1;
 }
 
 static struct timespec
@@ -281,8 +230,8 @@ time_to_wait(const struct carriage *cr, int64_t now)
 {
 	int64_t due_ms = cr->scan_due_ms, wait_ms;
 
-	if (cr->paused_ms != 0)
-		due_ms = min_ms(due_ms, cr->paused_ms + PAUSE_MAX_MS);
+	if (patience_is_paused(&cr->patience))
+		due_ms = min_ms(due_ms, patience_due_ms(&cr->patience));
 	else if (cr->follower.state != FOLLOW_RESTING)
 		due_ms = min_ms(due_ms, cr->follower.due_ms);
 	if (cr->empty_ms != 0)
@@ -293,26 +242,28 @@ time_to_wait(const struct carriage *cr, int64_t now)
 
 /* Wait for all of them, and hear what they say. */
 static void
-hear_all(struct carriage *cr, const sigset_t *while_waiting, bool *is_quiet)
+hear_all(struct carriage *cr, bool *is_quiet)
 {
-	const bool is_paused = cr->paused_ms != 0;
+	const bool is_paused = patience_is_paused(&cr->patience);
 	struct pollfd fds[4] = { { .fd = is_paused ? -1 : redis_sub_fd(cr->sub),
 				     .events = redis_sub_poll_events(cr->sub) },
 		{ .fd = cr->epoll_fd, .events = POLLIN },
-		{ .fd = has_room(cr) ? cr->door_fd : -1, .events = POLLIN },
+		{ .fd = cr->door_fd, .events = has_room(cr) ? POLLIN : 0 },
 		{ .fd = cr->life_fd } };
 	struct timespec ts = time_to_wait(cr, clock_now_ms());
 
 	*is_quiet = true;
-	if (ppoll(fds, 4, &ts, while_waiting) <= 0)
+	if (ppoll(fds, 4, &ts, stop_wait_mask()) <= 0)
 		return;
 	*is_quiet = fds[0].revents == 0;
 	if (fds[0].revents != 0)
 		follow_hear(&cr->follower, fds[0].revents);
 	if (fds[1].revents != 0)
 		hear_streams(cr);
-	if (fds[2].revents != 0)
+	if (fds[2].revents & POLLIN)
 		hear_door(cr);
+	else if (fds[2].revents != 0)
+		cr->door_fd = -1; /* nobody can come any more */
 	if (fds[3].revents != 0) {
 		cr->life_fd = -1;
 		follow_doubt(&cr->follower);
@@ -337,7 +288,7 @@ work_follower(struct carriage *cr, bool is_quiet, int64_t now)
 	} else if (f->state == FOLLOW_RESTING) {
 		if (!cr->fan.sink.ops->is_congested(&cr->fan.sink))
 			follow_wake(f);
-	} else if (cr->paused_ms == 0 && now >= f->due_ms) {
+	} else if (!patience_is_paused(&cr->patience) && now >= f->due_ms) {
 		follow_work(f, is_quiet);
 	}
 	if (f->state == FOLLOW_LIVE && !cr->was_live)
@@ -360,20 +311,20 @@ is_over(struct carriage *cr, int64_t now)
 }
 
 static void
-turn(struct carriage *cr, const sigset_t *while_waiting)
+turn(struct carriage *cr)
 {
 	bool is_quiet;
 	int64_t now;
 
-	hear_all(cr, while_waiting, &is_quiet);
+	hear_all(cr, &is_quiet);
 	now = clock_now_ms();
-	if (stream_is_stopping() && !cr->is_stopping)
+	if (stop_is_asked() && !cr->is_stopping)
 		begin_to_stop(cr, now);
 	work_follower(cr, is_quiet, now);
 	guests_work(&cr->guests, now);
 	mind_all_deadlines(cr, now);
 	fan_write(&cr->fan, now);
-	mind_slow(cr, now);
+	patience_mind(&cr->patience, &cr->fan, now);
 	fan_write(&cr->fan, now);
 	fan_sweep(&cr->fan);
 	if (cr->fan.nguests == 0)
@@ -403,17 +354,14 @@ carrier_run(const struct config *cfg, const struct carrier_link *link)
 		.link = link,
 		.door_fd = link->door_fd,
 		.life_fd = link->life_fd };
-	sigset_t while_waiting;
 	int code = EX_OK;
 
-	sigprocmask(SIG_BLOCK, NULL, &while_waiting);
-	sigdelset(&while_waiting, SIGTERM);
 	if (open_carrier(&cr) == -1) {
 		log_error("out of memory for a carrier");
 		code = EX_OSERR;
 	} else {
 		while (!is_over(&cr, clock_now_ms()))
-			turn(&cr, &while_waiting);
+			turn(&cr);
 	}
 	follow_close(&cr.follower);
 	redis_sub_free(cr.sub);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "block.h"
+#include "carrier/fan_write.h"
 
 void
 fan_put_position(struct fan *f, struct carried *c, uint64_t id)

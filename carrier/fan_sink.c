@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "block.h"
 #include "carrier/fan_reset.h"
+#include "carrier/fan_write.h"
 
 /* More waits for clients: the next take had better come later. */
 #define CONGESTED_LEN ((size_t)8 << 20)

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "carrier/fan_reset.h"
 #include "carrier/fan_sink.h"
+#include "carrier/fan_write.h"
 #include "plain.h"
 
 #define PATIENCE_MS 5000 /* then a guest is given up */
