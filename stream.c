@@ -172,7 +172,7 @@ do_what_is_due(struct stream *st, const struct events *ev)
 	struct follower *f = &st->follower;
 	const int64_t now = clock_now_ms();
 
-	if (stop_is_asked() && !st->is_stopping)
+	if (stop_has_arrived() && !st->is_stopping)
 		return begin_to_stop(st);
 	if (st->is_over)
 		return CLIENT_OK;

@@ -37,6 +37,12 @@ stop_is_asked(void)
 					  sigismember(&pending, SIGTERM) == 1);
 }
 
+bool
+stop_has_arrived(void)
+{
+	return stop_requested != 0;
+}
+
 const sigset_t *
 stop_wait_mask(void)
 {

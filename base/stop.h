@@ -10,8 +10,10 @@
  * now. */
 void stop_catch(void);
 
-/* Has SIGTERM come?  Also if it is still blocked. */
+/* Has SIGTERM come?  Also if it is still blocked.  (In a loop that waits with
+ * stop_wait_mask the second does, and costs no system call.) */
 bool stop_is_asked(void);
+bool stop_has_arrived(void);
 
 /* The mask for ppoll(): what it was, without SIGTERM. */
 const sigset_t *stop_wait_mask(void);

@@ -318,7 +318,7 @@ turn(struct carriage *cr)
 
 	hear_all(cr, &is_quiet);
 	now = clock_now_ms();
-	if (stop_is_asked() && !cr->is_stopping)
+	if (stop_has_arrived() && !cr->is_stopping)
 		begin_to_stop(cr, now);
 	work_follower(cr, is_quiet, now);
 	guests_work(&cr->guests, now);
