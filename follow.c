@@ -272,7 +272,8 @@ hear_record(struct follower *f, size_t channel, const struct record *rec)
 	if (!record_is_summons(rec, &spread_ms))
 		return delivery_put_record(&f->delivery, channel, rec);
 	f->is_summoned = true;
-	check_within(f, 0, spread_ms);
+	check_within(
+	    f, 0, spread_ms < f->summons_ms ? spread_ms : f->summons_ms);
 	return CLIENT_OK;
 }
 
@@ -316,7 +317,7 @@ hear(struct follower *f, enum sub_kind kind, const struct sub_message *m)
 		take_again(f);
 		return CLIENT_OK;
 	case SUB_PONG:
-		f->pong = (uint64_t)strtoull(m->payload, NULL, 10);
+		f->pong = strtoull(m->payload, NULL, 10);
 		return CLIENT_OK;
 	case SUB_TAKEN:
 		return hear_taken(f);
@@ -400,6 +401,7 @@ follow_open(struct follower *f, const struct config *cfg, struct redis_sub *sub,
 	f->channels = channels;
 	f->keys = keys;
 	f->out = out;
+	f->summons_ms = INT64_MAX;
 	f->backoff = (struct backoff){ .min_ms = 100, .max_ms = 5000 };
 	delivery_init(&f->delivery, cfg, out, cursor);
 	take_size_init(&f->size);

@@ -56,6 +56,7 @@ struct follower {
 			* says that it is not */
 	bool checks_not_atomic; /* the coming take follows one that was not
 				 * atomic */
+	int64_t summons_ms;	/* it follows one within that time, at most */
 	bool is_summoned; /* to a take, soon, for a record that is too large to
 			   * be published: no other overtakes it */
 	bool has_doubt; /* the recorder of this host may be dead: a check is due

@@ -15,7 +15,6 @@
 #define PATIENCE_MS 2000 /* an answer is awaited so long */
 #define UNREAD_LEN_MAX                                                         \
 	16384		   /* for more the web server is slow: its client is */
-#define LOOK_AGAIN_MS 200  /* at a stream that could not move just now */
 #define BACKOFF_MIN_MS 500 /* no carrier has room, or none is there yet */
 #define BACKOFF_MAX_MS 15000
 
@@ -40,7 +39,8 @@ move_cancel(struct move *m)
 int64_t
 move_due_ms(const struct move *m)
 {
-	return m->door_fd != -1 ? m->due_ms : INT64_MAX;
+	/* who becomes quiet has just done something */
+	return m->door_fd == -1 || m->is_for_later ? INT64_MAX : m->due_ms;
 }
 
 static void
@@ -74,6 +74,8 @@ is_quiet(const struct move_stream *s)
 	       !f->delivery.taken.is_not_atomic && s->session->nkeys <= 1 &&
 	       plain_is_quiet(&f->delivery.plain) &&
 	       hears_records_only(&f->delivery.progress) && s->out->is_open &&
+	       /* a replica is not behind */
+	       s->out->cursor <= f->delivery.progress.seen_clock &&
 	       outlet_pending_len(s->out) == 0;
 }
 
@@ -130,10 +132,9 @@ send_offer(struct move *m, const struct move_stream *s)
 static void
 offer(struct move *m, const struct move_stream *s, int64_t now_ms)
 {
-	if (!is_quiet(s)) {
-		m->due_ms = now_ms + LOOK_AGAIN_MS;
+	m->is_for_later = !is_quiet(s);
+	if (m->is_for_later)
 		return;
-	}
 	if (send_offer(m, s) == -1) {
 		give_up(m, now_ms);
 		return;

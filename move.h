@@ -30,7 +30,8 @@ struct move {
 	enum { MOVE_IDLE, MOVE_OFFERED, MOVE_ACCEPTED, MOVE_PINGED } state;
 	struct offer_ready ready;
 	uint64_t pings;
-	int64_t due_ms; /* the next offer; or the end of this one */
+	int64_t due_ms;	   /* the next offer; or the end of this one */
+	bool is_for_later; /* it is due, once the stream is quiet */
 	struct backoff backoff;
 };
 

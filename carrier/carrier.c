@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sysexits.h>
 #include <time.h>
@@ -32,6 +33,7 @@
 #define EMPTY_MS 60000	/* without a stream so long, it ends */
 #define SCAN_MIN_MS 100 /* deadlines are looked at no more often */
 #define EVENTS_MAX 256	/* of streams in one turn */
+#define OTHER_FDS 64	/* beside those of streams */
 #define OFFERS_MAX 16	/* likewise */
 #define GOODBYE_MIN_MS 1000
 #define GOODBYE_MAX_MS 5000
@@ -48,6 +50,7 @@ struct carriage {
 	struct guests guests;
 	bool is_stopping;
 	bool was_live;
+	uint64_t streams_max; /* that it can hold */
 	struct patience patience;
 	int64_t scan_due_ms; /* of the streams' deadlines */
 	int64_t empty_ms;    /* since when there is no stream */
@@ -209,8 +212,7 @@ static bool
 has_room(const struct carriage *cr)
 {
 	return cr->door_fd != -1 && !cr->is_stopping &&
-	       cr->fan.n < cr->cfg->streams_per_process &&
-	       guests_are_welcome(&cr->guests);
+	       cr->fan.n < cr->streams_max && guests_are_welcome(&cr->guests);
 }
 
 static void
@@ -332,19 +334,42 @@ turn(struct carriage *cr)
 	atomic_store(cr->link->nstreams, (uint32_t)cr->fan.n);
 }
 
+/* Each stream is a descriptor, and two while it moves in. */
+static uint64_t
+count_streams_max(const struct config *cfg)
+{
+	const uint64_t n = cfg->streams_per_process;
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == -1)
+		return n;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+	if (limit.rlim_cur >= n + OTHER_FDS)
+		return n;
+	log_warn("a process may open %llu files, which is too few for "
+		 "--streams-per-process=%llu: raise its limit (nofile)",
+	    (unsigned long long)limit.rlim_cur, (unsigned long long)n);
+	return limit.rlim_cur > OTHER_FDS ? limit.rlim_cur - OTHER_FDS : 0;
+}
+
 static int
 open_carrier(struct carriage *cr)
 {
 	const struct cursor none = { CURSOR_NONE, 0 };
 
+	cr->streams_max = count_streams_max(cr->cfg);
 	cr->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	fan_init(&cr->fan, cr->epoll_fd);
 	fan_sink_init(&cr->fan);
 	guests_init(&cr->guests, &cr->fan, &cr->follower);
 	if (cr->epoll_fd == -1 || (cr->sub = redis_sub_new(cr->cfg)) == NULL)
 		return -1;
-	return follow_open(&cr->follower, cr->cfg, cr->sub, &cr->fan.channels,
-	    &cr->fan.keys, &cr->fan.sink, &none);
+	if (follow_open(&cr->follower, cr->cfg, cr->sub, &cr->fan.channels,
+		&cr->fan.keys, &cr->fan.sink, &none) == -1)
+		return -1;
+	cr->follower.summons_ms = 0; /* there are few carriers */
+	return 0;
 }
 
 int

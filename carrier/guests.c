@@ -15,7 +15,8 @@
 #include "carrier/fan_write.h"
 #include "plain.h"
 
-#define PATIENCE_MS 5000 /* then a guest is given up */
+#define PATIENCE_MS 5000  /* then a guest is given up */
+#define CHANNELS_MAX 8192 /* a take of more would hold up Redis for long */
 
 void
 guests_init(struct guests *g, struct fan *f, struct follower *follower)
@@ -95,6 +96,10 @@ guests_take_in(struct guests *g, int door_fd, int64_t now_ms)
 	if (offer_parse(&o, message, (size_t)len) == -1) {
 		log_error("a responder offered a stream in a form that is "
 			  "none; it keeps it");
+		close(fd);
+		return 0;
+	}
+	if (g->fan->channels.n + o.nchannels > CHANNELS_MAX) {
 		close(fd);
 		return 0;
 	}

@@ -12,7 +12,7 @@
 #include "parent/accepted.h"
 
 #define PLACE_SERVES_MAX 1000 /* connections, then another process begins */
-#define PLACE_IDLE_MS 3000   /* it waits so long for one */
+#define PLACE_IDLE_MS 3000    /* it waits so long for one */
 
 /* Shared with the parent.  It alone changes WAITING to BUSY, and sends a
  * connection then; the responder alone changes it to LEFT, and ends. */

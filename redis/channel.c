@@ -32,11 +32,12 @@ channel_set_free(struct channel_set *set)
 
 #define SMALL_MAX 16 /* so many are looked through */
 
-/* FNV-1a.  Whoever chooses names to make it slow makes his own streams slow. */
+/* FNV-1a, begun with where the index lies: strangers choose names, and shall not
+ * know which of them meet. */
 static size_t
-hash(const char *name, size_t len)
+hash(const struct channel_set *set, const char *name, size_t len)
 {
-	uint64_t h = UINT64_C(14695981039346656037);
+	uint64_t h = UINT64_C(14695981039346656037) ^ (uintptr_t)set->places;
 	size_t i;
 
 	for (i = 0; i < len; i++)
@@ -48,7 +49,7 @@ hash(const char *name, size_t len)
 static uint32_t *
 place_of(const struct channel_set *set, const char *name, size_t len)
 {
-	size_t at = hash(name, len);
+	size_t at = hash(set, name, len);
 	const struct channel *item;
 
 	for (;; at++) {
