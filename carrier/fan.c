@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 
 #define BATCH_LEN_MAX ((size_t)512 << 20)
 #define SCRATCH_LEN_MAX (1 << 20)
@@ -156,9 +157,25 @@ fan_gone(struct fan *f, struct carried *c)
 	f->has_gone = true;
 }
 
+void
+fan_watch(struct fan *f, struct carried *c)
+{
+	struct epoll_event ev = { .events = EPOLLIN | EPOLLRDHUP,
+		.data = { .ptr = c } };
+
+	epoll_ctl(f->epoll_fd, EPOLL_CTL_ADD, c->fd, &ev);
+}
+
+void
+fan_unwatch(struct fan *f, struct carried *c)
+{
+	epoll_ctl(f->epoll_fd, EPOLL_CTL_DEL, c->fd, NULL);
+}
+
 static void
 remove_stream(struct fan *f, struct carried *c)
 {
+	fan_unwatch(f, c);
 	leave_channels(f, c);
 	f->waiting_len -= c->waiting_len;
 	if (c->blocked_ms != 0)

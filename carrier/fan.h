@@ -62,6 +62,11 @@ void fan_free(struct fan *f);
 int fan_add(
     struct fan *f, struct carried *c, const struct offer *o, uint64_t ping);
 
+/* Look at its descriptor, and at it no more.  (To close it is not enough: its
+ * responder may have it open, too.) */
+void fan_watch(struct fan *f, struct carried *c);
+void fan_unwatch(struct fan *f, struct carried *c);
+
 /* The PING that is answered when all its channels are heard; 0: they are. */
 uint64_t fan_awaited_ping(const struct fan *f, const struct carried *c);
 

@@ -4,7 +4,6 @@
 
 #include <errno.h>
 
-#include <sys/epoll.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -54,7 +53,6 @@ take_in(struct guests *g, const struct offer *o, int fd, int64_t now_ms)
 {
 	struct fan *f = g->fan;
 	const size_t nchannels = f->channels.n, nkeys = f->keys.n;
-	struct epoll_event ev = { .events = EPOLLIN };
 	struct carried *c = carried_new(o, fd);
 	int failed;
 
@@ -65,8 +63,7 @@ take_in(struct guests *g, const struct offer *o, int fd, int64_t now_ms)
 	} else {
 		c->patience_ms = now_ms + PATIENCE_MS;
 		c->awaited_ping = fan_awaited_ping(f, c);
-		ev.data.ptr = c;
-		epoll_ctl(f->epoll_fd, EPOLL_CTL_ADD, fd, &ev);
+		fan_watch(f, c);
 	}
 	/* also if it failed: some channels may have come in */
 	if (follow_new(g, nchannels, nkeys) == -1)
@@ -127,14 +124,12 @@ is_as_expected(const struct guests *g, const struct carried *c)
 static void
 move_in(struct guests *g, struct carried *c, int fd, const struct offer_move *m)
 {
-	struct epoll_event ev = { .events = EPOLLIN | EPOLLRDHUP,
-		.data = { .ptr = c } };
-
+	fan_unwatch(g->fan, c);
 	carried_move_in(c, fd, m);
 	/* if the store is not as far, the next take shows it */
 	progress_see(&g->follower->delivery.progress, m->floor);
 	g->fan->nguests--;
-	epoll_ctl(g->fan->epoll_fd, EPOLL_CTL_ADD, fd, &ev);
+	fan_watch(g->fan, c);
 	if (is_as_expected(g, c))
 		fan_catch_up(g->fan, c);
 	else
