@@ -66,7 +66,7 @@ plain_put_frame(struct buf *out, const char *payload, size_t len)
 bool
 plain_is_quiet(const struct plain *p)
 {
-	return !p->is_holding && !p->has_relays && p->relayed == NULL &&
+	return !p->is_holding && !p->has_relays && p->nranges == 0 &&
 	       p->relays.len == 0;
 }
 
@@ -102,11 +102,11 @@ plain_keep_channels(struct plain *p, const bool *is_kept)
 	size_t i, n = 0;
 
 	for (i = 0; i < p->nchannels; i++) {
-		if (!is_kept[i])
-			continue;
-		if (p->relayed != NULL)
+		if (p->relayed != NULL && is_kept[i])
 			p->relayed[n] = p->relayed[i];
-		n++;
+		else if (p->relayed != NULL)
+			p->nranges -= p->relayed[i].n;
+		n += is_kept[i];
 	}
 	p->nchannels = n;
 }
@@ -118,6 +118,7 @@ forget_relays(struct plain *p)
 {
 	free(p->relayed);
 	p->relayed = NULL;
+	p->nranges = 0;
 	p->is_newcomer = false; /* it is here when the next ones begin */
 }
 
@@ -293,7 +294,8 @@ plain_drop_relays(struct plain *p)
 }
 
 static void
-begin_range(struct plain_relayed *of, uint64_t base, uint64_t first)
+begin_range(
+    struct plain *p, struct plain_relayed *of, uint64_t base, uint64_t first)
 {
 	if (of->n == PLAIN_RANGES_MAX) {
 		/* rather once too few than twice */
@@ -301,7 +303,9 @@ begin_range(struct plain_relayed *of, uint64_t base, uint64_t first)
 		memmove(&of->ranges[1], &of->ranges[2],
 		    (PLAIN_RANGES_MAX - 2) * sizeof(of->ranges[0]));
 		of->n--;
+		p->nranges--;
 	}
+	p->nranges++;
 	of->ranges[of->n++] = (struct plain_range){ base, first, first };
 }
 
@@ -321,10 +325,10 @@ plain_hear_relay(struct plain *p, size_t channel, const struct relay *r)
 		return false;
 	/* what was before the first that a newcomer gets is not its */
 	if (p->is_newcomer && !of->has_begun)
-		begin_range(of, r->base, 1);
+		begin_range(p, of, r->base, 1);
 	else if (last == NULL || last->base != r->base ||
 		 r->place != last->last + 1)
-		begin_range(of, r->base, r->place);
+		begin_range(p, of, r->base, r->place);
 	of->ranges[of->n - 1].last = r->place;
 	of->has_begun = true;
 	return true;
@@ -357,6 +361,7 @@ plain_was_passed(struct plain *p, size_t channel, const struct record *rec)
 		if (range.last > 0)
 			of->ranges[n++] = range;
 	}
+	p->nranges -= of->n - n;
 	of->n = n;
 	return was_passed;
 }

@@ -42,6 +42,7 @@ struct plain {
 
 	/* what a recorder passed on, by channel; owned; NULL: there is none */
 	struct plain_relayed *relayed;
+	size_t nranges;			 /* of all of them together */
 	char recorder[PLAIN_TOKEN_SIZE]; /* that one; "": not known */
 	bool has_relays;		 /* a take has seen that it does, */
 	struct buf relays;		 /* until then they are held here */

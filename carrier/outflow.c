@@ -74,19 +74,25 @@ add_record(struct outflow *o, const void *p, size_t len)
 	return 0;
 }
 
+/* All of it, or nothing. */
 static int
 add(struct outflow *o, const char *p, size_t len)
 {
+	const size_t old_len = o->pending.len, old_last_at = o->last_at;
+	const bool is_split = len > FCGI_RECORD_CONTENT_MAX;
 	size_t part;
 
-	if (len > FCGI_RECORD_CONTENT_MAX)
-		o->is_split = true;
 	for (; len > 0; p += part, len -= part) {
 		part = len < FCGI_RECORD_CONTENT_MAX ? len
 						     : FCGI_RECORD_CONTENT_MAX;
-		if (add_record(o, p, part) == -1)
+		if (add_record(o, p, part) == -1) {
+			/* (what takes several begins with one of its own) */
+			o->pending.len = old_len;
+			o->last_at = old_last_at;
 			return -1;
+		}
 	}
+	o->is_split |= is_split;
 	return 0;
 }
 

@@ -40,7 +40,7 @@ void outflow_init(struct outflow *o, int fd, uint16_t request_id);
 void outflow_free(struct outflow *o);
 
 /* len bytes at this place in the batch; or bytes of the client's own, which are
- * copied.  0, or -1 without memory. */
+ * copied.  0, or -1 without memory: nothing of it is put, then. */
 int outflow_put_shared(
     struct outflow *o, const struct buf *batch, size_t at, size_t len);
 int outflow_put(

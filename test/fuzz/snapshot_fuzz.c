@@ -16,6 +16,7 @@
 #include "redis/snapshot.h"
 
 #define NCHANNELS_MAX 4
+#define NGRANTS 3
 #define DEPTH_MAX 3
 
 int LLVMFuzzerTestOneInput(const unsigned char *input, size_t size);
@@ -124,19 +125,32 @@ check_records(const redisReply *r, const struct take *t, size_t n)
 	}
 }
 
+static void
+check_grants(const struct take *t)
+{
+	size_t i;
+
+	assert(t->ngrants == NGRANTS);
+	for (i = 0; i < t->ngrants; i++)
+		assert(t->grants[i].text == NULL ||
+		       t->grants[i].text[t->grants[i].len] == '\0');
+}
+
 /* The answer as the caller reads it. */
 static void
 check(const redisReply *r, size_t n)
 {
 	struct taken_channel *found = allocate(n * sizeof(*found));
+	struct taken_grant *grants = allocate(NGRANTS * sizeof(*grants));
 	struct take t;
 
-	snapshot_read(r, found, n, &t);
-	assert(t.channels == found);
+	snapshot_read(r, found, n, grants, NGRANTS, &t);
+	assert(t.channels == found && t.nchannels == n && t.grants == grants);
 	assert(t.patterns == NULL || strlen(t.patterns) <= 255);
 	assert(t.token == NULL || strlen(t.token) <= 255);
-	assert(t.session == NULL || t.session[t.session_len] == '\0');
+	check_grants(&t);
 	check_records(r, &t, n);
+	free(grants);
 	free(found);
 }
 

@@ -307,6 +307,155 @@ set_grows(void **state)
 	channel_set_free(&set);
 }
 
+/* Name number i of many: some are prefixes of others. */
+static size_t
+many_name(char *name, size_t size, size_t i)
+{
+	return (size_t)snprintf(name, size, i % 3 == 0 ? "%zu" : "user:%zu", i);
+}
+
+/* Where it stands, looked for from the beginning; n: it does not. */
+static size_t
+look_through(const struct channel_set *set, const char *name, size_t len)
+{
+	size_t i;
+
+	for (i = 0; i < set->n; i++)
+		if (set->items[i].len == len &&
+		    memcmp(set->items[i].name, name, len) == 0)
+			break;
+	return i;
+}
+
+static void
+check_found(const struct channel_set *set, size_t nnames)
+{
+	size_t i, len, want, found;
+	char name[30];
+
+	for (i = 0; i < nnames; i++) {
+		len = many_name(name, sizeof(name), i);
+		want = look_through(set, name, len);
+		if (channel_set_find(set, name, len, &found) !=
+			(want < set->n) ||
+		    found != want ||
+		    channel_set_has(set, name, len) != (want < set->n))
+			fail_msg("%s of %zu", name, set->n);
+	}
+}
+
+static void
+members_of_many_are_found(void **state)
+{
+	/* as by looking through all, at each size that a set goes through */
+	struct channel_set set;
+	size_t i, len, found;
+	char name[30];
+
+	(void)state;
+	channel_set_init(&set);
+	for (i = 0; i < 3000; i++) {
+		len = many_name(name, sizeof(name), i);
+		assert_false(channel_set_find(&set, name, len, &found));
+		assert_int_equal(channel_set_add(&set, name, len), 0);
+		assert_int_equal(set.n, i + 1);
+		assert_int_equal(channel_set_add(&set, name, len), 0);
+		assert_int_equal(set.n, i + 1);
+		assert_true(channel_set_find(&set, name, len, &found));
+		assert_int_equal(found, i);
+		if (i < 150)
+			check_found(&set, 160);
+	}
+	check_found(&set, 3500);
+	channel_set_free(&set);
+	assert_false(channel_set_has(&set, "0", 1));
+}
+
+static void
+kept_members_move_up(void **state)
+{
+	/* of sets of each size; what is forgotten may come again */
+	static const struct {
+		size_t n, every; /* n names, of which every such one stays */
+	} table[] = {
+		{ 0, 1 },
+		{ 1, 1 },
+		{ 1, 2 },
+		{ 10, 3 },
+		{ 16, 2 },
+		{ 17, 2 },
+		{ 33, 40 },
+		{ 100, 1 },
+		{ 1000, 7 },
+		{ 1000, 2000 },
+	};
+	struct channel_set set;
+	size_t i, k, len, kept;
+	char name[30];
+	bool *is_kept;
+
+	(void)state;
+	for (i = 0; i < ROWS(table); i++) {
+		channel_set_init(&set);
+		is_kept = malloc(table[i].n + 1);
+		assert_non_null(is_kept);
+		for (k = kept = 0; k < table[i].n; k++) {
+			len = many_name(name, sizeof(name), k);
+			assert_int_equal(channel_set_add(&set, name, len), 0);
+			is_kept[k] = k % table[i].every == table[i].every - 1;
+			kept += is_kept[k];
+		}
+		channel_set_keep(&set, is_kept);
+		assert_int_equal(set.n, kept);
+		check_found(&set, table[i].n + 10);
+		for (k = 0; k < kept; k++) {
+			many_name(
+			    name, sizeof(name), table[i].every * (k + 1) - 1);
+			assert_string_equal(set.items[k].name, name);
+		}
+		for (k = 0; k < table[i].n; k++) {
+			len = many_name(name, sizeof(name), k);
+			assert_int_equal(channel_set_add(&set, name, len), 0);
+		}
+		assert_int_equal(set.n, table[i].n);
+		check_found(&set, table[i].n + 10);
+		free(is_kept);
+		channel_set_free(&set);
+	}
+}
+
+static void
+members_come_and_go(void **state)
+{
+	/* at random, many times over: as by looking through all */
+	uint64_t chance = 1;
+	struct channel_set set;
+	bool is_kept[400];
+	char name[30];
+	size_t i, len;
+	int turn;
+
+	(void)state;
+	channel_set_init(&set);
+	for (turn = 0; turn < 300; turn++) {
+		for (i = 0; i < 60; i++) {
+			chance = chance * UINT64_C(6364136223846793005) +
+				 UINT64_C(1442695040888963407);
+			len = many_name(name, sizeof(name),
+			    (size_t)(chance >> 40) % ROWS(is_kept));
+			assert_int_equal(channel_set_add(&set, name, len), 0);
+		}
+		for (i = 0; i < set.n; i++) {
+			chance = chance * UINT64_C(6364136223846793005) +
+				 UINT64_C(1442695040888963407);
+			is_kept[i] = chance >> 63 != 0;
+		}
+		channel_set_keep(&set, is_kept);
+		check_found(&set, ROWS(is_kept));
+	}
+	channel_set_free(&set);
+}
+
 int
 main(void)
 {
@@ -317,6 +466,9 @@ main(void)
 		cmocka_unit_test(other_sites_names_are_names),
 		cmocka_unit_test(members_are_found),
 		cmocka_unit_test(set_grows),
+		cmocka_unit_test(members_of_many_are_found),
+		cmocka_unit_test(kept_members_move_up),
+		cmocka_unit_test(members_come_and_go),
 	};
 
 	return cmocka_run_group_tests_name("channel", tests, NULL, NULL);

@@ -503,6 +503,105 @@ check_relay(struct plain *p, size_t *at, uint64_t place, const char *frame)
 }
 
 static void
+quiet_is_who_waits_for_nothing(void **state)
+{
+	/* after an announcement, and while records are to come of what was
+	 * passed on, a stream is not quiet; then it is again */
+	static const struct {
+		const char *script;
+		bool want;
+	} table[] = {
+		{ "", true },
+		{ "Rp", true },
+		{ "1", false },
+		{ "1p", false },
+		{ "1r", true },
+		{ "123rr", false },
+		{ "123rrr", true },
+		{ "125rrRR", false },
+		{ "125rrRRr", true },
+		{ "1r2", false },
+		{ "1r1r", true },
+		{ "12xx1rrr", true },
+		{ "12!2rr", true },
+		{ "12c", false },
+		{ "1F", true },
+		{ "t12T", true },
+		{ "u", false },
+		{ "u1r", false },
+		{ "1R1R2", false },
+		{ "2479RrRrRRrRr", true },
+		{ "1x1x1x1x1x1x1x1x1x1", false },
+		{ "1x1x1x1x1x1x1x1x1x1rrrrrrrrrr", true },
+	};
+	struct scene sc;
+	const char *s;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ROWS(table); i++) {
+		sc = (struct scene){ .recorded = 0 };
+		plain_init(&sc.p, NCHANNELS, false);
+		for (s = table[i].script; *s != '\0'; s++)
+			happens(&sc, *s, true);
+		if (plain_is_quiet(&sc.p) != table[i].want)
+			fail_msg("%s", table[i].script);
+		plain_free(&sc.p);
+	}
+}
+
+static void
+channels_come_and_go(void **state)
+{
+	/* each keeps what was passed on in it, under its new number; what was in
+	 * those that are left is not waited for */
+	static const bool first[] = { false, true, true },
+			  last[] = { false, true };
+	struct plain p;
+
+	(void)state;
+	plain_init(&p, 1, false);
+	assert_int_equal(plain_add_channels(&p, 2), 0);
+	assert_true(relay_comes(&p, 0, 0, 1));
+	assert_true(relay_comes(&p, 1, 0, 1));
+	assert_true(relay_comes(&p, 1, 0, 2));
+	assert_int_equal(plain_add_channels(&p, 3), 0);
+	assert_false(record_comes(&p, 2, ORIGIN_RECORDED, 1));
+	assert_true(relay_comes(&p, 2, 1, 1));
+	plain_keep_channels(&p, first);
+	assert_true(record_comes(&p, 0, ORIGIN_RECORDED, 1));
+	assert_false(plain_is_quiet(&p));
+	plain_keep_channels(&p, last);
+	assert_false(plain_is_quiet(&p));
+	assert_true(record_comes(&p, 0, ORIGIN_RECORDED, 2));
+	assert_false(record_comes(&p, 0, ORIGIN_RECORDED, 3));
+	assert_true(plain_is_quiet(&p));
+	assert_true(relay_comes(&p, 0, 3, 1));
+	plain_keep_channels(&p, (const bool[]){ false });
+	assert_true(plain_is_quiet(&p));
+	assert_int_equal(plain_add_channels(&p, 1), 0);
+	assert_false(record_comes(&p, 0, ORIGIN_RECORDED, 4));
+	plain_free(&p);
+}
+
+static void
+channels_come_before_any_relay(void **state)
+{
+	/* also to none */
+	struct plain p;
+
+	(void)state;
+	plain_init(&p, 0, true);
+	assert_true(plain_is_quiet(&p));
+	assert_int_equal(plain_add_channels(&p, 2), 0);
+	assert_true(relay_comes(&p, 1, 0, 1));
+	assert_true(record_comes(&p, 1, ORIGIN_RECORDED, 1));
+	plain_keep_channels(&p, (const bool[]){ false, false });
+	assert_true(plain_is_quiet(&p));
+	plain_free(&p);
+}
+
+static void
 relays_are_held_until_a_take_believes_them(void **state)
 {
 	/* once a take has seen that a recorder passes messages on they pass, in
@@ -532,6 +631,29 @@ relays_are_held_until_a_take_believes_them(void **state)
 	/* none of these counts as passed on */
 	assert_false(record_comes(&p, 1, ORIGIN_RECORDED, 3));
 	assert_true(hold_relay(&p, 5, "e\n\n"));
+	plain_free(&p);
+}
+
+static void
+quiet_is_who_holds_nothing(void **state)
+{
+	/* neither messages that a take has yet to show recorded, nor relays that
+	 * it has yet to believe */
+	struct plain p;
+
+	(void)state;
+	plain_init(&p, NCHANNELS, false);
+	up(&p, "abc");
+	assert_false(plain_is_quiet(&p));
+	plain_drop_held(&p);
+	assert_true(plain_is_quiet(&p));
+	assert_true(hold_relay(&p, 1, "a\n\n"));
+	assert_false(plain_is_quiet(&p));
+	plain_set_relays(&p, true);
+	plain_drop_relays(&p);
+	assert_false(plain_is_quiet(&p));
+	plain_set_relays(&p, false);
+	assert_true(plain_is_quiet(&p));
 	plain_free(&p);
 }
 
@@ -646,6 +768,10 @@ main(void)
 		cmocka_unit_test(channels_have_places_of_their_own),
 		cmocka_unit_test(oldest_gaps_are_closed),
 		cmocka_unit_test(tokens_are_compared_whole),
+		cmocka_unit_test(quiet_is_who_waits_for_nothing),
+		cmocka_unit_test(quiet_is_who_holds_nothing),
+		cmocka_unit_test(channels_come_and_go),
+		cmocka_unit_test(channels_come_before_any_relay),
 		cmocka_unit_test(relays_are_held_until_a_take_believes_them),
 		cmocka_unit_test(relays_are_held_after_anothers_up),
 		cmocka_unit_test(megabyte_of_relays_is_held_at_most),

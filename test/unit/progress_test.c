@@ -359,6 +359,158 @@ what_is_gone_is_trimmed(void **state)
 	progress_free(&p);
 }
 
+static void
+channels_come_loose(void **state)
+{
+	/* of a channel that came later whatever record is newer than all that was
+	 * seen is the next one, once; then its position is exact */
+	static const struct {
+		uint64_t id, prev;
+		bool want;
+	} table[] = {
+		{ 100, 0, false }, /* the store had come to here */
+		{ 99, 0, false }, { 101, 0, true }, { 101, 42, true },
+		{ 200, 150, true }, /* one before it was missed: no matter */
+	};
+	struct progress p;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ROWS(table); i++) {
+		const struct record *rec = RECORD(table[i].id, table[i].prev);
+
+		fill(&p);
+		assert_int_equal(progress_add(&p, 4), 0);
+		assert_int_equal(p.n, 4);
+		assert_int_equal(p.positions[0].id, 90);
+		assert_int_equal(p.positions[1].id, 50);
+		if (progress_is_next(&p, 3, rec) != table[i].want)
+			fail_msg("%ju after %ju", (uintmax_t)table[i].id,
+			    (uintmax_t)table[i].prev);
+		if (table[i].want) {
+			assert_true(progress_reach(&p, 3, rec));
+			assert_false(progress_is_next(&p, 3, RECORD(300, 299)));
+			assert_true(
+			    progress_is_next(&p, 3, RECORD(300, table[i].id)));
+		}
+		/* the other one is as loose as before */
+		assert_true(progress_is_next(&p, 2, RECORD(300, 299)));
+		/* and these are as they were */
+		assert_false(progress_is_next(&p, 0, RECORD(300, 299)));
+		assert_true(progress_is_next(&p, 0, RECORD(300, 90)));
+		progress_free(&p);
+	}
+}
+
+static void
+channels_come_to_none(void **state)
+{
+	/* a follower may begin without any */
+	struct progress p;
+
+	(void)state;
+	assert_int_equal(progress_init(&p, 0, LAG_MS), 0);
+	p.seen_clock = 7;
+	assert_int_equal(progress_add(&p, 1), 0);
+	assert_false(progress_is_next(&p, 0, RECORD(7, 0)));
+	assert_true(progress_is_next(&p, 0, RECORD(8, 0)));
+	progress_free(&p);
+}
+
+static void
+take_fixes_loose_positions(void **state)
+{
+	/* of the channels that it asked for, and no others: those came in
+	 * meanwhile; it shows nothing of a channel that had none */
+	struct taken_channel channels[3] = { { 90, 0 }, { 50, 0 }, { 80, 0 } };
+	const struct take t = {
+		.clock = 100, .epoch = 10, .channels = channels, .nchannels = 3
+	};
+	struct progress p;
+
+	(void)state;
+	fill(&p);
+	assert_int_equal(progress_add(&p, 4), 0);
+	assert_false(progress_any_trimmed(&p, &t));
+	assert_false(progress_is_trimmed(&p, &t, 3));
+	assert_false(progress_went_back(&p, &t, NOW_MS));
+	progress_reach_take(&p, &t, 0);
+	assert_int_equal(p.positions[2].id, 80);
+	assert_true(progress_is_next(&p, 2, RECORD(110, 80)));
+	assert_false(progress_is_next(&p, 2, RECORD(110, 90)));
+	assert_true(progress_is_next(&p, 3, RECORD(110, 90)));
+	progress_free(&p);
+}
+
+static void
+loose_positions_wait_for_all_of_a_take(void **state)
+{
+	/* where more is to come nothing live is the next one */
+	struct taken_channel channels[3] = { { 190, 0 }, { 150, 0 },
+		{ 180, 0 } };
+	const struct take t = { .clock = 200,
+		.epoch = 10,
+		.has_more = true,
+		.channels = channels,
+		.nchannels = 3 };
+	struct progress p;
+
+	(void)state;
+	fill(&p);
+	assert_int_equal(progress_add(&p, 3), 0);
+	progress_reach_take(&p, &t, 120);
+	assert_int_equal(p.positions[2].id, 120);
+	assert_false(progress_is_next(&p, 2, RECORD(210, 180)));
+	assert_false(progress_is_next(&p, 2, RECORD(210, 120)));
+	progress_free(&p);
+}
+
+static void
+kept_channels_move_up(void **state)
+{
+	static const bool is_kept[] = { false, true, false, true };
+	struct progress p;
+
+	(void)state;
+	fill(&p);
+	assert_int_equal(progress_add(&p, 4), 0);
+	progress_reach(&p, 3, RECORD(110, 0));
+	progress_keep(&p, is_kept);
+	assert_int_equal(p.n, 2);
+	assert_int_equal(p.positions[0].id, 50);
+	assert_true(progress_is_next(&p, 1, RECORD(120, 110)));
+	/* one that comes again is a new one */
+	assert_int_equal(progress_add(&p, 3), 0);
+	assert_true(progress_is_next(&p, 2, RECORD(120, 115)));
+	assert_false(progress_is_next(&p, 2, RECORD(110, 109)));
+	progress_keep(&p, (const bool[]){ false, false, false });
+	assert_int_equal(p.n, 0);
+	progress_free(&p);
+}
+
+static void
+others_tell_how_far_the_store_is(void **state)
+{
+	/* never backwards; a take that is not as far shows that it went back */
+	static const struct taken_channel channels[2] = { { 90, 0 },
+		{ 50, 0 } };
+	const struct take t = {
+		.clock = 110, .epoch = 10, .channels = channels, .nchannels = 2
+	};
+	struct progress p;
+
+	(void)state;
+	fill(&p);
+	progress_see(&p, 99);
+	assert_int_equal(p.seen_clock, 100);
+	progress_see(&p, 110);
+	assert_int_equal(p.seen_clock, 110);
+	assert_false(progress_went_back(&p, &t, NOW_MS));
+	progress_see(&p, 111);
+	assert_true(progress_went_back(&p, &t, NOW_MS));
+	progress_free(&p);
+}
+
 int
 main(void)
 {
@@ -373,6 +525,12 @@ main(void)
 		cmocka_unit_test(forgotten_store_shows_nothing),
 		cmocka_unit_test(take_sets_the_positions),
 		cmocka_unit_test(what_is_gone_is_trimmed),
+		cmocka_unit_test(channels_come_loose),
+		cmocka_unit_test(channels_come_to_none),
+		cmocka_unit_test(take_fixes_loose_positions),
+		cmocka_unit_test(loose_positions_wait_for_all_of_a_take),
+		cmocka_unit_test(kept_channels_move_up),
+		cmocka_unit_test(others_tell_how_far_the_store_is),
 	};
 
 	return cmocka_run_group_tests_name("progress", tests, NULL, NULL);
