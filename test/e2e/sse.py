@@ -379,6 +379,7 @@ class Loop:
         self._selector = selectors.DefaultSelector()
         self._streams = set()  # those that are read
         self._all = []
+        self._ticks = []  # called in each step
 
     def add(self, stream):
         stream.sock.setblocking(False)
@@ -408,10 +409,16 @@ class Loop:
         self.close_streams()
         self._selector.close()
 
+    def tick(self, call):
+        """Call that in each step."""
+        self._ticks.append(call)
+
     def step(self, seconds):
         for key, _ in self._selector.select(seconds):
             if key.fileobj.ended is None:
                 key.fileobj.on_readable()
+        for call in self._ticks:
+            call()
 
     def wait_for(self, condition, seconds=DEADLINE_S, what="a condition"):
         """Read streams until condition() is true; fail at the deadline."""
