@@ -19,7 +19,7 @@ recorder := expected lease limits record_pub record_queue record_relay record_su
 	recorder
 carrier := carried carrier fan fan_reset fan_sink fan_write fcgi_record guests \
 	offer outflow patience recent
-redis := channel command event publish record redis_conn snapshot sse sub_message take
+redis := channel command connect event publish record redis_conn snapshot sse sub_message take
 base := backoff buf clock config fdpass glob log parse password redis_address sandbox stop utf8
 
 FOLDERS := parent carrier recorder redis base

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/cursor.h"
 #include "base/log.h"
+#include "redis/connect.h"
 #include "redis/record.h"
 
 #define ANSWER_MS 5000	 /* Redis is away if it says nothing for so long */
@@ -39,6 +40,22 @@ enter(struct follower *f, enum follow_state to, int64_t due_in_ms)
 
 /* --- asking ------------------------------------------------------------- */
 
+/* Redis is there, but its accept queue is full: soon again, and for a moment that
+ * is no reason to send a client away. */
+static bool
+tries_again_soon(struct follower *f)
+{
+	const int64_t now = clock_now_ms();
+
+	if (!redis_sub_queue_is_full(f->sub))
+		return false;
+	if (f->queue_full_ms == 0) {
+		log_debug("%s; soon again", redis_sub_error(f->sub));
+		f->queue_full_ms = now;
+	}
+	return now < f->queue_full_ms + REDIS_CONNECT_TIMEOUT_MS;
+}
+
 /* The connection is gone, or the take was refused. */
 static void
 lose(struct follower *f)
@@ -47,6 +64,10 @@ lose(struct follower *f)
 			  redis_sub_was_cut(f->sub) &&
 			  take_size_cut(&f->size, clock_now_ms());
 
+	if (tries_again_soon(f)) {
+		enter(f, FOLLOW_AWAY, connect_pause_ms());
+		return;
+	}
 	if (f->delivery.is_started && redis_sub_was_refused(f->sub))
 		trouble_tell(&f->refused, "%s; an open stream waits",
 		    redis_sub_error(f->sub));
@@ -55,9 +76,9 @@ lose(struct follower *f)
 	if (other_size && f->size.bytes != TAKE_PROBE)
 		backoff_reset(&f->backoff);
 	plain_cut(&f->delivery.plain);
+	f->coverage_tries = 0;
 	f->is_hopeless = !f->delivery.is_started && !other_size &&
 			 !redis_sub_was_reused(f->sub);
-	f->coverage_tries = 0;
 	enter(f, FOLLOW_AWAY, backoff_next(&f->backoff));
 }
 
@@ -68,10 +89,12 @@ ask(struct follower *f)
 	const struct cursor start = delivery_start(&f->delivery);
 
 	if (redis_sub_ask(f->sub, p->positions, p->seen_clock, &start,
-		f->size.bytes) == -1)
+		f->size.bytes) == -1) {
 		lose(f);
-	else
-		enter(f, FOLLOW_TAKING, ANSWER_MS);
+		return;
+	}
+	f->queue_full_ms = 0;
+	enter(f, FOLLOW_TAKING, ANSWER_MS);
 }
 
 /* Something shows that a take is needed.  One that is asked for already comes

@@ -61,6 +61,7 @@ struct follower {
 			   * be published: no other overtakes it */
 	bool has_doubt; /* the recorder of this host may be dead: a check is due
 			 * after this take */
+	int64_t queue_full_ms; /* since when that of Redis is; 0: it is not */
 	int coverage_tries;
 	bool has_heard_relay;	/* since the last check was due */
 	int64_t redis_ahead_us; /* of clock_now_ms: the time there */

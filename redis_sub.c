@@ -11,6 +11,7 @@
 #include "redis_sub.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,7 +41,7 @@ struct redis_sub {
 	bool is_unsent;		    /* some of what was asked */
 	bool is_subscribed;
 	bool is_not_atomic;
-	bool was_cut, was_refused;
+	bool was_cut, was_refused, queue_is_full;
 	bool is_reused, was_reused; /* no take was answered for this stream */
 	int answers_due;	    /* of the take that was asked for */
 	redisReply *refusal;	    /* the first of them that was an error */
@@ -203,11 +204,14 @@ redis_sub_ask(struct redis_sub *sub, const struct position *positions,
 	redis_sub_drop_taken(sub);
 	drop_message(sub);
 	sub->was_cut = sub->was_refused = sub->was_reused = false;
+	sub->queue_is_full = false;
 	if (sub->conn == NULL)
 		sub->conn = redis_conn_begin(&sub->cfg->redis,
 		    &sub->answers_due, sub->error, sizeof(sub->error));
-	if (sub->conn == NULL)
+	if (sub->conn == NULL) {
+		sub->queue_is_full = errno == EAGAIN;
 		return -1;
+	}
 	if (sub->words_are_stale && set_words(sub) == -1) {
 		fail(sub, "out of memory");
 		return -1;
@@ -462,6 +466,12 @@ bool
 redis_sub_was_refused(const struct redis_sub *sub)
 {
 	return sub->was_refused;
+}
+
+bool
+redis_sub_queue_is_full(const struct redis_sub *sub)
+{
+	return sub->queue_is_full;
 }
 
 const char *

@@ -105,6 +105,10 @@ bool redis_sub_was_cut(const struct redis_sub *sub);
 /* Likewise: did Redis refuse the password? */
 bool redis_sub_was_refused(const struct redis_sub *sub);
 
+/* After redis_sub_ask: did it fail because more connect to Redis than it has
+ * accepted?  See connect.h. */
+bool redis_sub_queue_is_full(const struct redis_sub *sub);
+
 /* Why the last call failed, and where; lives as long as sub. */
 const char *redis_sub_error(const struct redis_sub *sub);
 

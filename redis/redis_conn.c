@@ -16,6 +16,7 @@
 #include <hiredis/hiredis.h>
 
 #include "base/password.h"
+#include "redis/connect.h"
 #include "lua_enter.h"
 
 #define LAST_READS_MAX 64 /* of what was said before the end */
@@ -25,7 +26,7 @@ struct redis_conn {
 	redisContext *context;
 	redisReply *reply; /* what the last answer borrows from */
 	const struct redis_script *known; /* its text is in the buffer */
-	bool may_have_more;
+	bool queue_is_full, may_have_more;
 };
 
 static struct timeval
@@ -33,19 +34,6 @@ milliseconds(int ms)
 {
 	return (
 	    struct timeval){ .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 };
-}
-
-static redisContext *
-connect_to(const struct redis_address *ra, bool may_wait)
-{
-	const struct timeval limit = milliseconds(REDIS_CONNECT_TIMEOUT_MS);
-
-	if (ra->unix_path != NULL)
-		return may_wait
-			   ? redisConnectUnixWithTimeout(ra->unix_path, limit)
-			   : redisConnectUnixNonBlock(ra->unix_path);
-	return may_wait ? redisConnectWithTimeout(ra->host, ra->port, limit)
-			: redisConnectNonBlock(ra->host, ra->port);
 }
 
 static int
@@ -117,11 +105,15 @@ new_connection(const struct redis_address *ra, bool may_wait, int *nanswers,
     char *error, size_t error_size)
 {
 	struct redis_conn *c = calloc(1, sizeof(*c));
+	bool is_full;
 
 	*nanswers = -1;
-	if (c != NULL)
-		c->context = connect_to(ra, may_wait);
-	if (c != NULL && c->context != NULL && c->context->err == 0)
+	if (c != NULL) {
+		c->context = may_wait ? connect_wait(ra) : connect_begin(ra);
+		c->queue_is_full = connect_queue_is_full(ra, c->context);
+	}
+	if (c != NULL && c->context != NULL && c->context->err == 0 &&
+	    !c->queue_is_full)
 		*nanswers = append_introduction(c, ra);
 	if (*nanswers != -1) {
 		if (ra->unix_path == NULL)
@@ -129,7 +121,9 @@ new_connection(const struct redis_address *ra, bool may_wait, int *nanswers,
 		return c;
 	}
 	redis_conn_put_error(c, ra, error, error_size);
+	is_full = c != NULL && c->queue_is_full;
 	redis_conn_close(c);
+	errno = is_full ? EAGAIN : 0;
 	return NULL;
 }
 
@@ -198,6 +192,8 @@ redis_conn_close(struct redis_conn *c)
 const char *
 redis_conn_error(const struct redis_conn *c)
 {
+	if (c->queue_is_full)
+		return "its accept queue is full";
 	/* a read or write that ran into its time limit */
 	if (c->context->err == REDIS_ERR_IO &&
 	    strcmp(c->context->errstr, strerror(EAGAIN)) == 0)

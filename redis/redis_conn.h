@@ -16,7 +16,6 @@
  * recorder puts it into "sse:limits". */
 #define STORE_FORMAT "1"
 
-#define REDIS_CONNECT_TIMEOUT_MS 2000
 #define REDIS_COMMAND_TIMEOUT_MS 5000
 
 struct redis_conn;
@@ -37,7 +36,7 @@ void redis_conn_close(struct redis_conn *c);
  * authenticates, selects the database and asks whether the store may be used is
  * in the buffer, in front of what is
  * appended next; *nanswers says how many answers belong to that.  Returns as
- * redis_conn_open.
+ * redis_conn_open; where the accept queue is full errno is EAGAIN (connect.h).
  */
 struct redis_conn *redis_conn_begin(const struct redis_address *ra,
     int *nanswers, char *error, size_t error_size);

@@ -3,6 +3,7 @@
 streams stay open, nothing that it kept is lost, the rest is told."""
 import re
 import signal
+import socket
 import time
 
 import pytest
@@ -49,6 +50,70 @@ def test_away_at_connect(folder, start_fcgi_sse, loop, place, web):
             answer = loop.fetch(where, "all", accept=accept)
             assert answer.status == 503 and int(answer.headers["retry-after"]) > 0, answer.describe()
             assert answer.text.strip()
+
+
+def fill_accept_queue(redis):
+    """Redis accepts nobody, until SIGCONT, and as many connect as its Unix socket lets wait."""
+    redis.program.signal(signal.SIGSTOP)
+    while True:
+        with socket.socket(socket.AF_UNIX) as s:  # one that is closed waits as well
+            s.setblocking(False)
+            try:
+                s.connect(redis.path)
+            except BlockingIOError:
+                return
+
+
+def times_waited(pid):
+    """How often the process gave up its processor."""
+    with open("/proc/%d/status" % pid) as f:
+        return int(re.search(r"^voluntary_ctxt_switches:\s*(\d+)", f.read(), re.M)[1])
+
+
+QUEUE_FULL = "its accept queue is full"
+
+
+def test_accept_queue_is_full(start_redis, start_fcgi_sse, loop):
+    """More connect to Redis than wait there: a stream tries again, soon and for a moment, and is not sent away;
+    nor is one that is open, nor one that is carried."""
+    redis = start_redis(extra=["--tcp-backlog", "2"])
+    fcgi_sse = start_fcgi_sse(redis, "--debug").expect_log(REDIS_GONE)
+    old = loop.live(fcgi_sse, "a")
+    redis.client.client_kill_filter(_type="pubsub")
+    fill_accept_queue(redis)
+    new = [loop.open(fcgi_sse, "a") for _ in range(3)]
+    loop.wait_for(lambda: fcgi_sse.stderr().count(QUEUE_FULL) >= 3)
+    redis.program.signal(signal.SIGCONT)
+    for stream in new:
+        stream.wait_open()
+    publish_when_there(redis, "a", "event")
+    for stream in [old] + new:
+        stream.wait_data(1)
+        assert stream.data == ["event"] and stream.retry_ms < 5000
+
+
+def test_accept_queue_stays_full(start_redis, start_fcgi_sse, loop):
+    """The accept queue stays full: the client is told to come back, after a moment, and the log says why."""
+    redis = start_redis(extra=["--tcp-backlog", "2"])
+    fcgi_sse = start_fcgi_sse(redis).expect_log(REDIS_GONE)
+    fill_accept_queue(redis)
+    asked = time.monotonic()
+    stream = loop.fetch(fcgi_sse, "a")
+    assert 5000 <= stream.retry_ms <= 15000 and time.monotonic() - asked > 1.9
+    assert re.search("error: .*%s; the client is told" % QUEUE_FULL, fcgi_sse.stderr())
+    redis.program.signal(signal.SIGCONT)
+
+
+def test_publisher_waits_for_the_accept_queue(start_redis, run):
+    """sse-publish and a full accept queue: it waits a moment; if nobody is accepted, it says so."""
+    redis = start_redis(extra=["--tcp-backlog", "2"])
+    fill_accept_queue(redis)
+    done = sse_publish(redis, "a", "event", check=False)
+    assert done.returncode == 69 and QUEUE_FULL in done.stderr.decode(), done
+    publisher = run("sse-publish", [SSE_PUBLISH_BIN, "a", "event"], env=redis_environment(redis))
+    publisher.ready(lambda: times_waited(publisher.pid) > 10)
+    redis.program.signal(signal.SIGCONT)
+    assert publisher.wait() == 0 and len(history(redis, "a")) == 1
 
 
 @pytest.mark.parametrize("server", ["direct", "nginx-example"])
