@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 
 #define BATCH_LEN_MAX ((size_t)512 << 20)
 #define SCRATCH_LEN_MAX (1 << 20)
@@ -159,6 +160,9 @@ fan_gone(struct fan *f, struct carried *c)
 static void
 remove_stream(struct fan *f, struct carried *c)
 {
+	/* closing does not do it: who has moved in a moment ago may still be
+	 * open in its responder, too */
+	epoll_ctl(f->epoll_fd, EPOLL_CTL_DEL, c->fd, NULL);
 	leave_channels(f, c);
 	f->waiting_len -= c->waiting_len;
 	if (c->blocked_ms != 0)

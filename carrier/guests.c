@@ -130,6 +130,7 @@ move_in(struct guests *g, struct carried *c, int fd, const struct offer_move *m)
 	struct epoll_event ev = { .events = EPOLLIN | EPOLLRDHUP,
 		.data = { .ptr = c } };
 
+	epoll_ctl(g->fan->epoll_fd, EPOLL_CTL_DEL, c->fd, NULL);
 	carried_move_in(c, fd, m);
 	/* if the store is not as far, the next take shows it */
 	progress_see(&g->follower->delivery.progress, m->floor);
