@@ -86,11 +86,44 @@ who_is_gone_is_heard_no_more(void **state)
 	tear_down(&f);
 }
 
+static void
+keys_that_nobody_has_are_forgotten(void **state)
+{
+	char key[16];
+	struct fan f;
+	bool *is_kept;
+	int i, fd, stays;
+
+	(void)state;
+	set_up(&f);
+	add(&f, "all", "sse:session:stays", &stays);
+	assert_false(fan_has_unused(&f));
+	for (i = 0; i < 100; i++) {
+		snprintf(key, sizeof(key), "key %d", i);
+		leave(&f, add(&f, "all", key, &fd));
+		close(fd);
+	}
+	assert_int_equal(f.keys.n, 101);
+	assert_true(fan_has_unused(&f));
+	is_kept = fan_forget_unused(&f);
+	assert_non_null(is_kept);
+	assert_true(is_kept[0]);
+	free(is_kept);
+	assert_int_equal(f.keys.n, 1);
+	assert_int_equal(f.channels.n, 1);
+	assert_string_equal(f.keys.items[0].name, "sse:session:stays");
+	assert_int_equal(f.streams[0]->key, 0);
+	assert_false(fan_has_unused(&f));
+	tear_down(&f);
+	close(stays);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(who_is_gone_is_heard_no_more),
+		cmocka_unit_test(keys_that_nobody_has_are_forgotten),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
