@@ -248,14 +248,25 @@ fan_can_catch_up(const struct fan *f, const struct carried *c)
 	return c->floor >= recent_floor(&f->recent);
 }
 
+static bool
+is_worth_it(size_t unused, size_t n)
+{
+	return unused > UNUSED_MAX && unused > n / 4;
+}
+
 bool
 fan_has_unused(const struct fan *f)
 {
-	size_t i, unused = 0;
+	size_t i, unused = 0, with_key = 0;
 
 	for (i = 0; i < f->channels.n; i++)
 		unused += f->audiences[i].n == 0;
-	return unused > UNUSED_MAX && unused > f->channels.n / 4;
+	for (i = 0; i < f->n; i++)
+		with_key += f->streams[i]->key != CARRIED_NO_KEY;
+	/* several streams may have one key: then more are unused than that */
+	return is_worth_it(unused, f->channels.n) ||
+	       (f->keys.n > with_key &&
+		   is_worth_it(f->keys.n - with_key, f->keys.n));
 }
 
 static void
