@@ -10,7 +10,8 @@ VERSION := 0.1.0
 # NAME, with what that uses and nothing else.  (What a module may use stands in
 # test/modules.)
 PROGRAMS := fcgi-sse sse-publish
-top := block client complain cookie delivery follow line_queue line_sender lines \
+top := block client complain cookie delivery follow follow_channels \
+	line_queue line_sender lines \
 	move origin outlet plain progress publish_lines redis_sub refusal reply request respond \
 	resume session session_grant session_key stream stream_grant stream_sink \
 	verdict
@@ -19,7 +20,8 @@ recorder := expected lease limits record_pub record_queue record_relay record_su
 	recorder
 carrier := carried carrier fan fan_reset fan_sink fan_write fcgi_record guests \
 	offer outflow patience recent
-redis := channel command connect event publish record redis_conn snapshot sse sub_message take
+redis := channel command connect event publish record redis_conn snapshot sse sub_message take \
+	take_answer
 base := backoff buf clock config fdpass glob log parse password redis_address sandbox stop utf8
 
 FOLDERS := parent carrier recorder redis base

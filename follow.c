@@ -3,7 +3,6 @@
 #include "follow.h"
 
 #include <assert.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -47,7 +46,7 @@ tries_again_soon(struct follower *f)
 {
 	const int64_t now = clock_now_ms();
 
-	if (!redis_sub_queue_is_full(f->sub))
+	if (!redis_sub_end(f->sub)->queue_is_full)
 		return false;
 	if (f->queue_full_ms == 0) {
 		log_debug("%s; soon again", redis_sub_error(f->sub));
@@ -61,14 +60,14 @@ static void
 lose(struct follower *f)
 {
 	bool other_size = f->state == FOLLOW_TAKING &&
-			  redis_sub_was_cut(f->sub) &&
+			  redis_sub_end(f->sub)->was_cut &&
 			  take_size_cut(&f->size, clock_now_ms());
 
 	if (tries_again_soon(f)) {
 		enter(f, FOLLOW_AWAY, connect_pause_ms());
 		return;
 	}
-	if (f->delivery.is_started && redis_sub_was_refused(f->sub))
+	if (f->delivery.is_started && redis_sub_end(f->sub)->was_refused)
 		trouble_tell(&f->refused, "%s; an open stream waits",
 		    redis_sub_error(f->sub));
 	else
@@ -78,12 +77,12 @@ lose(struct follower *f)
 	plain_cut(&f->delivery.plain);
 	f->coverage_tries = 0;
 	f->is_hopeless = !f->delivery.is_started && !other_size &&
-			 !redis_sub_was_reused(f->sub);
+			 !redis_sub_end(f->sub)->was_reused;
 	enter(f, FOLLOW_AWAY, backoff_next(&f->backoff));
 }
 
-static void
-ask(struct follower *f)
+void
+follow_ask(struct follower *f)
 {
 	const struct progress *p = &f->delivery.progress;
 	const struct cursor start = delivery_start(&f->delivery);
@@ -103,7 +102,7 @@ static void
 take_again(struct follower *f)
 {
 	if (f->state == FOLLOW_LIVE)
-		ask(f);
+		follow_ask(f);
 }
 
 /* Redis has no memory, so that a take is not atomic, and a message that the
@@ -126,10 +125,10 @@ follow_work(struct follower *f, bool is_quiet)
 			f->due_ms += (int64_t)f->cfg->heartbeat_s * 1000;
 			break;
 		}
-		ask(f);
+		follow_ask(f);
 		break;
 	case FOLLOW_AWAY:
-		ask(f);
+		follow_ask(f);
 		break;
 	case FOLLOW_TAKING:
 		if (!is_quiet) {
@@ -167,7 +166,7 @@ void
 follow_wake(struct follower *f)
 {
 	if (f->state == FOLLOW_RESTING)
-		ask(f);
+		follow_ask(f);
 }
 
 /* Check at a random moment, if that is sooner than the next check. */
@@ -237,7 +236,7 @@ hear_taken(struct follower *f)
 	if (delivery_put_held(&f->delivery) == CLIENT_GONE)
 		return CLIENT_GONE;
 	if (coverage_changed(f, t)) {
-		ask(f);
+		follow_ask(f);
 		return CLIENT_OK;
 	}
 	f->coverage_tries = 0;
@@ -253,7 +252,7 @@ hear_taken(struct follower *f)
 		if (f->out->ops->is_congested(f->out))
 			leave_channels(f); /* first things first */
 		else
-			ask(f);
+			follow_ask(f);
 		return CLIENT_OK;
 	}
 	go_live(f);
@@ -370,69 +369,4 @@ follow_hear(struct follower *f, short revents)
 			result = hear(f, kind, &m);
 	}
 	return result;
-}
-
-/* --- the beginning and the end ------------------------------------------ */
-
-int
-follow_set(struct follower *f, uint64_t remembered)
-{
-	if (delivery_set(&f->delivery, f->channels, remembered) == -1 ||
-	    redis_sub_set(f->sub, f->channels, f->keys) == -1)
-		return -1;
-	f->coverage_tries = 0;
-	f->is_muted = false;
-	ask(f);
-	return 0;
-}
-
-int
-follow_add(struct follower *f, size_t first_channel, size_t first_key)
-{
-	assert(f->state == FOLLOW_LIVE);
-	if (delivery_add(&f->delivery) == -1)
-		return -1;
-	return redis_sub_add(f->sub, first_channel, first_key);
-}
-
-void
-follow_keep(struct follower *f, const bool *channel_is_kept)
-{
-	assert(f->state == FOLLOW_LIVE);
-	delivery_keep(&f->delivery, channel_is_kept);
-	redis_sub_keep(f->sub);
-	ask(f);
-}
-
-void
-follow_ping(struct follower *f, uint64_t number)
-{
-	char text[24];
-
-	snprintf(text, sizeof(text), "%llu", (unsigned long long)number);
-	redis_sub_ping(f->sub, text);
-}
-
-int
-follow_open(struct follower *f, const struct config *cfg, struct redis_sub *sub,
-    const struct channel_set *channels, const struct channel_set *keys,
-    struct sink *out, const struct cursor *cursor)
-{
-	memset(f, 0, sizeof(*f));
-	f->cfg = cfg;
-	f->sub = sub;
-	f->channels = channels;
-	f->keys = keys;
-	f->out = out;
-	f->summons_ms = INT64_MAX;
-	f->backoff = (struct backoff){ .min_ms = 100, .max_ms = 5000 };
-	delivery_init(&f->delivery, cfg, out, cursor);
-	take_size_init(&f->size);
-	return follow_set(f, 0);
-}
-
-void
-follow_close(struct follower *f)
-{
-	delivery_free(&f->delivery);
 }

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/fdpass.h"
+#include "follow_channels.h"
 #include "plain.h"
 
 #define PATIENCE_MS 2000 /* an answer is awaited so long */

@@ -23,8 +23,8 @@
 #include "redis/command.h"
 #include "redis/record.h"
 #include "redis/redis_conn.h"
-#include "redis/snapshot.h"
 #include "redis/sub_message.h"
+#include "redis/take_answer.h"
 
 struct redis_sub {
 	const struct config *cfg;
@@ -32,19 +32,15 @@ struct redis_sub {
 	const struct channel_set *keys;
 	struct redis_conn *conn; /* NULL: not connected */
 	struct take_words words;
-	bool words_are_stale;	     /* the sets have grown */
-	struct taken_channel *found; /* by the last take: nfound, */
-	struct taken_grant *grants;  /* ngrants; owned */
-	size_t nfound, ngrants;
-	redisReply *exec;	    /* its answer, */
-	const redisReply *snapshot; /* and the script's in it */
-	bool is_unsent;		    /* some of what was asked */
+	bool words_are_stale;	  /* the sets have grown */
+	struct take_answer taken; /* of the last one */
+	bool is_unsent;		  /* some of what was asked */
 	bool is_subscribed;
 	bool is_not_atomic;
-	bool was_cut, was_refused, queue_is_full;
-	bool is_reused, was_reused; /* no take was answered for this stream */
-	int answers_due;	    /* of the take that was asked for */
-	redisReply *refusal;	    /* the first of them that was an error */
+	bool is_reused; /* no take was answered for this stream */
+	struct sub_end end;
+	int answers_due;     /* of the take that was asked for */
+	redisReply *refusal; /* the first of them that was an error */
 	redisReply *message; /* what the last redis_sub_next borrows from */
 	char error[256];
 };
@@ -65,18 +61,11 @@ static int
 set_words(struct redis_sub *sub)
 {
 	take_words_free(&sub->words);
-	free(sub->found);
-	free(sub->grants);
-	sub->nfound = sub->channels->n;
-	sub->ngrants = sub->keys->n;
-	sub->found = calloc(sub->nfound + 1, sizeof(*sub->found));
-	sub->grants = calloc(sub->ngrants + 1, sizeof(*sub->grants));
 	sub->words_are_stale = false;
-	if (take_words_init(&sub->words, sub->cfg->prefix, sub->channels,
-		sub->keys) == -1 ||
-	    sub->found == NULL || sub->grants == NULL)
+	if (take_words_init(
+		&sub->words, sub->cfg->prefix, sub->channels, sub->keys) == -1)
 		return -1;
-	return 0;
+	return take_answer_set(&sub->taken, sub->channels->n, sub->keys->n);
 }
 
 int
@@ -100,10 +89,7 @@ drop_message(struct redis_sub *sub)
 void
 redis_sub_drop_taken(struct redis_sub *sub)
 {
-	if (sub->exec != NULL)
-		freeReplyObject(sub->exec);
-	sub->exec = NULL;
-	sub->snapshot = NULL;
+	take_answer_drop(&sub->taken);
 }
 
 static void
@@ -120,7 +106,7 @@ disconnect(struct redis_sub *sub)
 	redis_conn_close(sub->conn);
 	sub->conn = NULL;
 	sub->is_subscribed = sub->is_unsent = false;
-	sub->was_reused = sub->is_reused;
+	sub->end.was_reused = sub->is_reused;
 	sub->is_reused = false;
 	sub->answers_due = 0;
 	drop_refusal(sub);
@@ -133,10 +119,8 @@ redis_sub_free(struct redis_sub *sub)
 		return;
 	disconnect(sub);
 	drop_message(sub);
-	redis_sub_drop_taken(sub);
 	take_words_free(&sub->words);
-	free(sub->found);
-	free(sub->grants);
+	take_answer_free(&sub->taken);
 	free(sub);
 }
 
@@ -145,7 +129,7 @@ redis_sub_free(struct redis_sub *sub)
 static void
 fail(struct redis_sub *sub, const char *why)
 {
-	sub->was_refused = redis_address_is_refusal(why);
+	sub->end.was_refused = redis_address_is_refusal(why);
 	redis_address_put_error(
 	    &sub->cfg->redis, why, sub->error, sizeof(sub->error));
 	disconnect(sub);
@@ -155,7 +139,8 @@ fail(struct redis_sub *sub, const char *why)
 static void
 fail_broken(struct redis_sub *sub)
 {
-	sub->was_cut = sub->refusal == NULL && redis_conn_was_cut(sub->conn);
+	sub->end.was_cut =
+	    sub->refusal == NULL && redis_conn_was_cut(sub->conn);
 	fail(sub, sub->refusal != NULL ? sub->refusal->str
 				       : redis_conn_error(sub->conn));
 }
@@ -203,13 +188,12 @@ redis_sub_ask(struct redis_sub *sub, const struct position *positions,
 {
 	redis_sub_drop_taken(sub);
 	drop_message(sub);
-	sub->was_cut = sub->was_refused = sub->was_reused = false;
-	sub->queue_is_full = false;
+	sub->end = (struct sub_end){ .was_cut = false };
 	if (sub->conn == NULL)
 		sub->conn = redis_conn_begin(&sub->cfg->redis,
 		    &sub->answers_due, sub->error, sizeof(sub->error));
 	if (sub->conn == NULL) {
-		sub->queue_is_full = errno == EAGAIN;
+		sub->end.queue_is_full = errno == EAGAIN;
 		return -1;
 	}
 	if (sub->words_are_stale && set_words(sub) == -1) {
@@ -220,22 +204,17 @@ redis_sub_ask(struct redis_sub *sub, const struct position *positions,
 	return write_take(sub, true);
 }
 
-/* The script's answer is in r, or in an array round it (EXEC's).  Keeps it. */
+/* Takes r. */
 static enum sub_kind
 accept_take(struct redis_sub *sub, redisReply *r)
 {
-	const redisReply *script = r;
+	const char *error = take_answer_keep(&sub->taken, r);
 
-	sub->exec = r;
-	if (r->type == REDIS_REPLY_ARRAY && r->elements == 2)
-		script = r->element[0];
-	if (snapshot_is_valid(script)) {
+	if (error == NULL) {
 		sub->is_reused = false;
-		sub->snapshot = script;
 		return SUB_TAKEN;
 	}
-	fail(sub, script->type == REDIS_REPLY_ERROR ? script->str
-						    : "unexpected reply");
+	fail(sub, error);
 	return SUB_CLOSED;
 }
 
@@ -278,8 +257,7 @@ read_answer(struct redis_sub *sub, redisReply *r)
 void
 redis_sub_read_take(struct redis_sub *sub, struct take *t)
 {
-	snapshot_read(sub->snapshot, sub->found, sub->nfound, sub->grants,
-	    sub->ngrants, t);
+	take_answer_read(&sub->taken, t);
 	t->is_not_atomic = sub->is_not_atomic;
 }
 
@@ -287,7 +265,7 @@ int
 redis_sub_taken(
     const struct redis_sub *sub, size_t i, size_t *channel, struct record *rec)
 {
-	return snapshot_record(sub->snapshot, i, sub->nfound, channel, rec);
+	return take_answer_record(&sub->taken, i, channel, rec);
 }
 
 /* --- besides takes ------------------------------------------------------ */
@@ -450,28 +428,10 @@ redis_sub_reuse(struct redis_sub *sub)
 	sub->is_reused = sub->conn != NULL;
 }
 
-bool
-redis_sub_was_reused(const struct redis_sub *sub)
+const struct sub_end *
+redis_sub_end(const struct redis_sub *sub)
 {
-	return sub->was_reused;
-}
-
-bool
-redis_sub_was_cut(const struct redis_sub *sub)
-{
-	return sub->was_cut;
-}
-
-bool
-redis_sub_was_refused(const struct redis_sub *sub)
-{
-	return sub->was_refused;
-}
-
-bool
-redis_sub_queue_is_full(const struct redis_sub *sub)
-{
-	return sub->queue_is_full;
+	return &sub->end;
 }
 
 const char *

@@ -85,10 +85,6 @@ void redis_sub_work(struct redis_sub *sub, short revents);
  * now; if not, it is closed, and the next take connects. */
 void redis_sub_reuse(struct redis_sub *sub);
 
-/* After SUB_CLOSED: was the connection one that had served another stream, so
- * that it may have ended long before? */
-bool redis_sub_was_reused(const struct redis_sub *sub);
-
 /* May more be there than redis_sub_work has read? */
 bool redis_sub_may_have_more(const struct redis_sub *sub);
 
@@ -99,15 +95,17 @@ void redis_sub_rest(struct redis_sub *sub);
 /* Close the connection: the answer did not come in time. */
 void redis_sub_give_up(struct redis_sub *sub);
 
-/* After SUB_CLOSED: did Redis end a connection that stood, without a word? */
-bool redis_sub_was_cut(const struct redis_sub *sub);
-
-/* Likewise: did Redis refuse the password? */
-bool redis_sub_was_refused(const struct redis_sub *sub);
-
-/* After redis_sub_ask: did it fail because more connect to Redis than it has
- * accepted?  See connect.h. */
-bool redis_sub_queue_is_full(const struct redis_sub *sub);
+/* After SUB_CLOSED, or when redis_sub_ask has failed: why? */
+struct sub_end {
+	bool was_cut; /* Redis ended a connection that stood, without a word */
+	bool was_refused; /* Redis did not take the password */
+	bool
+	    was_reused; /* the connection had served another stream: it may have
+			   * ended long before */
+	bool queue_is_full; /* Redis is there, and takes no connection in this
+			     * moment */
+};
+const struct sub_end *redis_sub_end(const struct redis_sub *sub);
 
 /* Why the last call failed, and where; lives as long as sub. */
 const char *redis_sub_error(const struct redis_sub *sub);

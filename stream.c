@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/stop.h"
+#include "follow_channels.h"
 #include "redis_sub.h"
 #include "reply.h"
 #include "respond_links.h"

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "follow_channels.h"
 #include "refusal.h"
 #include "reply.h"
 

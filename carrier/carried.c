@@ -2,9 +2,14 @@
 /* One stream of many. */
 #include "carrier/carried.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
 #include <unistd.h>
+
+#include "carrier/fcgi_record.h"
 
 #define HELD_LEN_MAX (1 << 20) /* more ends the stream: it comes back */
 
@@ -71,4 +76,22 @@ carried_move_in(struct carried *c, int fd, const struct offer_move *m)
 	c->cursor = m->cursor;
 	c->seen = m->floor;
 	c->last_sign_ms = m->last_sign_ms;
+}
+
+bool
+carried_has_left(struct carried *c, uint32_t events)
+{
+	unsigned char bytes[64], records[FCGI_RECORD_END_LEN];
+	ssize_t n;
+
+	if (events & (EPOLLERR | EPOLLHUP))
+		return true;
+	n = recv(c->fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+	if (n == -1)
+		return errno != EAGAIN && errno != EINTR;
+	if (n > 0 && (n < 2 || bytes[1] != 2)) /* FCGI_ABORT_REQUEST */
+		return false;
+	fcgi_record_put_end(records, c->out.request_id);
+	send(c->fd, records, sizeof(records), MSG_DONTWAIT | MSG_NOSIGNAL);
+	return true;
 }

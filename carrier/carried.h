@@ -71,4 +71,8 @@ void carried_free(struct carried *c);
 /* The guest moves in: these are its descriptor (taken) and its state. */
 void carried_move_in(struct carried *c, int fd, const struct offer_move *m);
 
+/* The web server says something (events of epoll): nearly always that the client
+ * left.  Does it?  Then the answer was ended, as far as that goes. */
+bool carried_has_left(struct carried *c, uint32_t events);
+
 #endif

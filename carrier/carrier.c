@@ -5,13 +5,11 @@
  */
 #include "carrier/carrier.h"
 
-#include <errno.h>
 #include <poll.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <sysexits.h>
 #include <time.h>
 #include <unistd.h>
@@ -23,10 +21,9 @@
 #include "carrier/fan.h"
 #include "carrier/fan_sink.h"
 #include "carrier/fan_write.h"
-#include "carrier/fcgi_record.h"
 #include "carrier/guests.h"
 #include "carrier/patience.h"
-#include "follow.h"
+#include "follow_channels.h"
 #include "redis_sub.h"
 #include "reply.h"
 
@@ -156,25 +153,6 @@ begin_to_stop(struct carriage *cr, int64_t now)
 
 /* --- streams ------------------------------------------------------------ */
 
-/* The web server says something: nearly always that the client left. */
-static bool
-has_left(struct carried *c, uint32_t events)
-{
-	unsigned char bytes[64], records[FCGI_RECORD_END_LEN];
-	ssize_t n;
-
-	if (events & (EPOLLERR | EPOLLHUP))
-		return true;
-	n = recv(c->fd, bytes, sizeof(bytes), MSG_DONTWAIT);
-	if (n == -1)
-		return errno != EAGAIN && errno != EINTR;
-	if (n > 0 && (n < 2 || bytes[1] != 2)) /* FCGI_ABORT_REQUEST */
-		return false;
-	fcgi_record_put_end(records, c->out.request_id);
-	send(c->fd, records, sizeof(records), MSG_DONTWAIT | MSG_NOSIGNAL);
-	return true;
-}
-
 static void
 hear_stream(
     struct carriage *cr, struct carried *c, uint32_t events, int64_t now)
@@ -188,7 +166,8 @@ hear_stream(
 			c->end_due_ms = now;
 		return;
 	}
-	if ((events & ~(uint32_t)EPOLLOUT) != 0 && has_left(c, events)) {
+	if ((events & ~(uint32_t)EPOLLOUT) != 0 &&
+	    carried_has_left(c, events)) {
 		fan_gone(&cr->fan, c);
 		return;
 	}

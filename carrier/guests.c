@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* Streams on their way in. */
 #include "carrier/guests.h"
+#include "follow_channels.h"
 
 #include <errno.h>
 
