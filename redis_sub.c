@@ -1,19 +1,15 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The subscriber's connection.  One write carries UNSUBSCRIBE, MULTI, the
- * snapshot script, SUBSCRIBE, EXEC, and on a new connection AUTH, SELECT and
- * enter.lua in front; Redis runs the block between any two commands of others, so nothing
- * falls between replay and live.  (A subscribed RESP2 connection can run no
- * script: hence UNSUBSCRIBE first.)  The answers come after messages that were
- * on their way, and those count: in a flood the history may have moved past
- * them.
+ * The subscriber's connection.  One write carries UNSUBSCRIBE, MULTI, the script,
+ * SUBSCRIBE and EXEC; Redis runs them between two commands of others, so nothing
+ * falls between replay and live.  (A subscribed RESP2 connection can run no script:
+ * hence UNSUBSCRIBE.)  The answers come after messages that were on their way, and
+ * those count: in a flood the history may have moved past them.
  */
 #include "redis_sub.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <poll.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,15 +17,13 @@
 
 #include "base/cursor.h"
 #include "redis/command.h"
-#include "redis/record.h"
 #include "redis/redis_conn.h"
 #include "redis/sub_message.h"
 #include "redis/take_answer.h"
 
 struct redis_sub {
 	const struct config *cfg;
-	const struct channel_set *channels;
-	const struct channel_set *keys;
+	const struct channel_set *channels, *keys;
 	struct redis_conn *conn; /* NULL: not connected */
 	struct take_words words;
 	bool words_are_stale;	  /* the sets have grown */
@@ -39,8 +33,6 @@ struct redis_sub {
 	bool is_not_atomic;
 	bool is_reused; /* no take was answered for this stream */
 	struct sub_end end;
-	int answers_due;     /* of the take that was asked for */
-	redisReply *refusal; /* the first of them that was an error */
 	redisReply *message; /* what the last redis_sub_next borrows from */
 	char error[256];
 };
@@ -93,14 +85,6 @@ redis_sub_drop_taken(struct redis_sub *sub)
 }
 
 static void
-drop_refusal(struct redis_sub *sub)
-{
-	if (sub->refusal != NULL)
-		freeReplyObject(sub->refusal);
-	sub->refusal = NULL;
-}
-
-static void
 disconnect(struct redis_sub *sub)
 {
 	redis_conn_close(sub->conn);
@@ -108,8 +92,7 @@ disconnect(struct redis_sub *sub)
 	sub->is_subscribed = sub->is_unsent = false;
 	sub->end.was_reused = sub->is_reused;
 	sub->is_reused = false;
-	sub->answers_due = 0;
-	drop_refusal(sub);
+	take_answer_expect_none(&sub->taken);
 }
 
 void
@@ -139,10 +122,10 @@ fail(struct redis_sub *sub, const char *why)
 static void
 fail_broken(struct redis_sub *sub)
 {
-	sub->end.was_cut =
-	    sub->refusal == NULL && redis_conn_was_cut(sub->conn);
-	fail(sub, sub->refusal != NULL ? sub->refusal->str
-				       : redis_conn_error(sub->conn));
+	const char *refusal = take_answer_refusal(&sub->taken);
+
+	sub->end.was_cut = refusal == NULL && redis_conn_was_cut(sub->conn);
+	fail(sub, refusal != NULL ? refusal : redis_conn_error(sub->conn));
 }
 
 static int
@@ -157,11 +140,19 @@ append_word(struct redis_sub *sub, const char *command)
 	return redis_conn_append(sub->conn, 1, &command, NULL);
 }
 
-static int
-write_take(struct redis_sub *sub, bool is_atomic)
+/* Send what was appended.  An error comes up in redis_sub_next, after what was
+ * said before. */
+static void
+send_appended(struct redis_sub *sub)
 {
 	bool is_sent = false;
 
+	sub->is_unsent = redis_conn_send(sub->conn, &is_sent) == 0 && !is_sent;
+}
+
+static int
+write_take(struct redis_sub *sub, bool is_atomic)
+{
 	if (redis_conn_was_cut(sub->conn)) { /* and it is not known yet */
 		fail_broken(sub);
 		return -1;
@@ -174,11 +165,10 @@ write_take(struct redis_sub *sub, bool is_atomic)
 		fail(sub, "out of memory");
 		return -1;
 	}
-	/* an error comes up in redis_sub_next, after what was said before */
-	sub->is_unsent = redis_conn_send(sub->conn, &is_sent) == 0 && !is_sent;
+	send_appended(sub);
 	sub->is_subscribed = true;
 	sub->is_not_atomic = !is_atomic;
-	sub->answers_due += is_atomic ? 4 : 1;
+	take_answer_expect(&sub->taken, is_atomic ? 4 : 1);
 	return 0;
 }
 
@@ -186,15 +176,19 @@ int
 redis_sub_ask(struct redis_sub *sub, const struct position *positions,
     uint64_t highest, const struct cursor *start, size_t bytes)
 {
+	int nanswers;
+
 	redis_sub_drop_taken(sub);
 	drop_message(sub);
 	sub->end = (struct sub_end){ .was_cut = false };
-	if (sub->conn == NULL)
-		sub->conn = redis_conn_begin(&sub->cfg->redis,
-		    &sub->answers_due, sub->error, sizeof(sub->error));
 	if (sub->conn == NULL) {
-		sub->end.queue_is_full = errno == EAGAIN;
-		return -1;
+		sub->conn = redis_conn_begin(&sub->cfg->redis, &nanswers,
+		    sub->error, sizeof(sub->error));
+		if (sub->conn == NULL) {
+			sub->end.queue_is_full = errno == EAGAIN;
+			return -1;
+		}
+		take_answer_expect(&sub->taken, nanswers);
 	}
 	if (sub->words_are_stale && set_words(sub) == -1) {
 		fail(sub, "out of memory");
@@ -204,54 +198,37 @@ redis_sub_ask(struct redis_sub *sub, const struct position *positions,
 	return write_take(sub, true);
 }
 
-/* Takes r. */
-static enum sub_kind
-accept_take(struct redis_sub *sub, redisReply *r)
-{
-	const char *error = take_answer_keep(&sub->taken, r);
-
-	if (error == NULL) {
-		sub->is_reused = false;
-		return SUB_TAKEN;
-	}
-	fail(sub, error);
-	return SUB_CLOSED;
-}
-
 /* All answers are there, and one of them was an error. */
 static enum sub_kind
 accept_refusal(struct redis_sub *sub)
 {
-	assert(sub->refusal != NULL);
+	const char *refusal = take_answer_refusal(&sub->taken);
+
 	/* Redis over its memory limit refuses everything within MULTI, and
 	 * nothing that only reads without */
-	if (strncmp(sub->refusal->str, "OOM", 3) == 0 && !sub->is_not_atomic) {
-		drop_refusal(sub);
+	if (strncmp(refusal, "OOM", 3) == 0 && !sub->is_not_atomic) {
+		take_answer_expect_none(&sub->taken);
 		sub->is_subscribed = false;
 		return write_take(sub, false) == 0 ? SUB_NONE : SUB_CLOSED;
 	}
-	fail(sub, sub->refusal->str);
+	fail(sub, refusal);
 	return SUB_CLOSED;
 }
 
-/*
- * One answer to the commands of a take: perhaps those to AUTH, SELECT and
- * enter.lua, OK of MULTI, QUEUED twice, and EXEC's; or, without MULTI, the script's alone.
- * Takes r.
- */
+/* One answer to the commands of a take.  Takes r. */
 static enum sub_kind
 read_answer(struct redis_sub *sub, redisReply *r)
 {
-	/* one that nobody asked for tells why the connection ends */
-	if (sub->answers_due > 0)
-		sub->answers_due--;
-	if (r->type == REDIS_REPLY_ERROR && sub->refusal == NULL)
-		sub->refusal = r; /* the first one tells why */
-	else if (sub->answers_due == 0 && sub->refusal == NULL)
-		return accept_take(sub, r);
-	else
-		freeReplyObject(r);
-	return sub->answers_due > 0 ? SUB_NONE : accept_refusal(sub);
+	switch (take_answer_hear(&sub->taken, r)) {
+	case TAKE_ANSWER_DUE:
+		break;
+	case TAKE_ANSWER_WHOLE:
+		sub->is_reused = false;
+		return SUB_TAKEN;
+	case TAKE_ANSWER_REFUSED:
+		return accept_refusal(sub);
+	}
+	return SUB_NONE;
 }
 
 void
@@ -270,34 +247,15 @@ redis_sub_taken(
 
 /* --- besides takes ------------------------------------------------------ */
 
-/* Send what was appended.  An error comes up in redis_sub_next. */
-static void
-send_appended(struct redis_sub *sub)
-{
-	bool is_sent = false;
-
-	sub->is_unsent = redis_conn_send(sub->conn, &is_sent) == 0 && !is_sent;
-}
-
 static int
 append_new(struct redis_sub *sub, size_t first_channel, size_t first_key)
 {
-	const struct channel_set *channels = sub->channels, *keys = sub->keys;
-	const size_t n = channels->n - first_channel + keys->n - first_key;
 	struct command c;
-	size_t i;
-	int failed;
+	int failed = take_subscribe_init(&c, sub->cfg->prefix, sub->channels,
+	    first_channel, sub->keys, first_key);
 
-	failed = command_init(&c, sub->cfg->prefix, 1 + n, n);
-	if (failed == 0) {
-		command_add_text(&c, "SUBSCRIBE");
-		for (i = first_channel; i < channels->n; i++)
-			command_add_name(&c, "event:", channels->items[i].name);
-		for (i = first_key; i < keys->n; i++)
-			command_add(
-			    &c, keys->items[i].name, keys->items[i].len);
+	if (failed == 0)
 		failed = append(sub, &c);
-	}
 	command_free(&c);
 	return failed;
 }
@@ -420,7 +378,7 @@ redis_sub_reuse(struct redis_sub *sub)
 	drop_message(sub);
 	if (sub->conn == NULL)
 		return;
-	if (sub->answers_due > 0 || sub->is_unsent) {
+	if (take_answer_is_due(&sub->taken) || sub->is_unsent) {
 		disconnect(sub);
 		return;
 	}

@@ -5,11 +5,11 @@
 #include "lua_snapshot.h"
 
 static void
-add_keys(struct command *c, const struct channel_set *keys)
+add_keys(struct command *c, const struct channel_set *keys, size_t first)
 {
 	size_t i;
 
-	for (i = 0; i < keys->n; i++)
+	for (i = first; i < keys->n; i++)
 		command_add(c, keys->items[i].name, keys->items[i].len);
 }
 
@@ -26,7 +26,7 @@ build_eval(struct take_words *w)
 	command_add_name(c, "epoch", "");
 	command_add_name(c, "recorder", "");
 	command_add_name(c, "last", "");
-	add_keys(c, w->keys);
+	add_keys(c, w->keys, 0);
 	for (i = 0; i < w->channels->n; i++) {
 		command_add_name(c, "history:", w->channels->items[i].name);
 		command_add_name(c, "meta:", w->channels->items[i].name);
@@ -44,7 +44,7 @@ build_subscribe(struct take_words *w)
 	command_add_name(c, "recorder", "");
 	for (i = 0; i < w->channels->n; i++)
 		command_add_name(c, "event:", w->channels->items[i].name);
-	add_keys(c, w->keys);
+	add_keys(c, w->keys, 0);
 	command_fix(c);
 }
 
@@ -71,6 +71,23 @@ take_words_free(struct take_words *w)
 {
 	command_free(&w->eval);
 	command_free(&w->subscribe);
+}
+
+int
+take_subscribe_init(struct command *c, const char *prefix,
+    const struct channel_set *channels, size_t first_channel,
+    const struct channel_set *keys, size_t first_key)
+{
+	const size_t n = channels->n - first_channel + keys->n - first_key;
+	size_t i;
+
+	if (command_init(c, prefix, 1 + n, n) == -1)
+		return -1;
+	command_add_text(c, "SUBSCRIBE");
+	for (i = first_channel; i < channels->n; i++)
+		command_add_name(c, "event:", channels->items[i].name);
+	add_keys(c, keys, first_key);
+	return 0;
 }
 
 static void

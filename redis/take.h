@@ -82,6 +82,12 @@ int take_words_init(struct take_words *w, const char *prefix,
     const struct channel_set *channels, const struct channel_set *keys);
 void take_words_free(struct take_words *w);
 
+/* The words to subscribe to the channels and keys from these numbers on, without
+ * a take.  0, or -1 without memory; command_free either way. */
+int take_subscribe_init(struct command *c, const char *prefix,
+    const struct channel_set *channels, size_t first_channel,
+    const struct channel_set *keys, size_t first_key);
+
 /*
  * The words of the next take, after positions[] (one for each channel).
  * start: CURSOR_LAST or CURSOR_SINCE replace the positions; other kinds are

@@ -11,7 +11,9 @@
 int
 take_answer_set(struct take_answer *a, size_t nchannels, size_t ngrants)
 {
-	take_answer_free(a);
+	take_answer_drop(a);
+	free(a->found);
+	free(a->grants);
 	a->nfound = nchannels;
 	a->ngrants = ngrants;
 	a->found = calloc(nchannels + 1, sizeof(*a->found));
@@ -23,26 +25,76 @@ void
 take_answer_free(struct take_answer *a)
 {
 	take_answer_drop(a);
+	take_answer_expect_none(a);
 	free(a->found);
 	free(a->grants);
 	*a = (struct take_answer){ .reply = NULL };
 }
 
-const char *
-take_answer_keep(struct take_answer *a, redisReply *r)
+/* --- what was asked ----------------------------------------------------- */
+
+void
+take_answer_expect(struct take_answer *a, int n)
+{
+	a->ndue += n;
+}
+
+void
+take_answer_expect_none(struct take_answer *a)
+{
+	a->ndue = 0;
+	if (a->refusal != NULL)
+		freeReplyObject(a->refusal);
+	a->refusal = NULL;
+}
+
+bool
+take_answer_is_due(const struct take_answer *a)
+{
+	return a->ndue > 0;
+}
+
+/* The last one: the script's answer, or EXEC's array that begins with it. */
+static enum take_answer_state
+keep(struct take_answer *a, redisReply *r)
 {
 	const redisReply *script = r;
 
+	take_answer_drop(a);
 	a->reply = r;
 	if (r->type == REDIS_REPLY_ARRAY && r->elements == 2)
 		script = r->element[0];
-	if (snapshot_is_valid(script)) {
-		a->script = script;
-		return NULL;
+	if (!snapshot_is_valid(script)) {
+		a->unexpected = script->type == REDIS_REPLY_ERROR
+				    ? script->str
+				    : "unexpected reply";
+		return TAKE_ANSWER_REFUSED;
 	}
-	return script->type == REDIS_REPLY_ERROR ? script->str
-						 : "unexpected reply";
+	a->script = script;
+	return TAKE_ANSWER_WHOLE;
 }
+
+enum take_answer_state
+take_answer_hear(struct take_answer *a, redisReply *r)
+{
+	if (a->ndue > 0)
+		a->ndue--;
+	if (r->type == REDIS_REPLY_ERROR && a->refusal == NULL)
+		a->refusal = r; /* the first one tells why */
+	else if (a->ndue == 0 && a->refusal == NULL)
+		return keep(a, r);
+	else
+		freeReplyObject(r);
+	return a->ndue > 0 ? TAKE_ANSWER_DUE : TAKE_ANSWER_REFUSED;
+}
+
+const char *
+take_answer_refusal(const struct take_answer *a)
+{
+	return a->refusal != NULL ? a->refusal->str : a->unexpected;
+}
+
+/* --- what came ---------------------------------------------------------- */
 
 void
 take_answer_drop(struct take_answer *a)
@@ -51,6 +103,7 @@ take_answer_drop(struct take_answer *a)
 		freeReplyObject(a->reply);
 	a->reply = NULL;
 	a->script = NULL;
+	a->unexpected = NULL;
 }
 
 void
