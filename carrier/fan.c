@@ -231,14 +231,22 @@ fan_can_catch_up(const struct fan *f, const struct carried *c)
 	return c->floor >= recent_floor(&f->recent);
 }
 
+static bool
+is_many(size_t unused, size_t n)
+{
+	return unused > UNUSED_MAX && unused > n / 4;
+}
+
 bool
 fan_has_unused(const struct fan *f)
 {
+	/* each stream has one key at most */
+	const size_t keys = f->keys.n > f->n ? f->keys.n - f->n : 0;
 	size_t i, unused = 0;
 
 	for (i = 0; i < f->channels.n; i++)
 		unused += f->audiences[i].n == 0;
-	return unused > UNUSED_MAX && unused > f->channels.n / 4;
+	return is_many(unused, f->channels.n) || is_many(keys, f->keys.n);
 }
 
 static void
