@@ -290,4 +290,4 @@ npm-packages-pages:
 	@tools/vendor/install --if-possible
 .PHONY: vendor npm-packages-pages
 
--include $(wildcard $(BUILD)/*.d $(BUILD)/test/unit/*.d)
+-include $(wildcard $(BUILD)/*.d $(BUILD)/test/unit/*.d $(BUILD)/test/fuzz/*.d)

@@ -8,6 +8,7 @@
 #include "reply.h"
 
 #define BATCH_KEEP_LEN (256 << 10) /* of memory, from one turn to the next */
+#define NO_MEMORY_MS 5000	   /* it comes back */
 
 static void
 note_unwritten(struct fan *f, struct carried *c)
@@ -19,40 +20,34 @@ note_unwritten(struct fan *f, struct carried *c)
 	f->unwritten = c;
 }
 
-/* There is no memory for it: it comes back, or is cut off. */
-static void
-fail(struct fan *f, struct carried *c)
-{
-	if (c->state == CARRIED_LIVE)
-		fan_send_back(f, c, 5000);
-	else
-		fan_gone(f, c);
-}
-
 void
 fan_put(struct fan *f, struct carried *c, const void *p, size_t len)
 {
 	int failed;
 
+	if (c->state != CARRIED_LIVE)
+		return;
 	if (c->is_muted)
 		failed = buf_put(&c->held, p, len);
 	else
 		failed = outflow_put(&c->out, &f->batch, p, len);
 	note_unwritten(f, c);
 	if (failed == -1)
-		fail(f, c);
+		fan_send_back(f, c, NO_MEMORY_MS);
 }
 
 void
 fan_put_shared(struct fan *f, struct carried *c, size_t at, size_t len)
 {
+	if (c->state != CARRIED_LIVE)
+		return;
 	if (c->is_muted) {
 		fan_put(f, c, f->batch.bytes + at, len);
 		return;
 	}
 	note_unwritten(f, c);
 	if (outflow_put_shared(&c->out, &f->batch, at, len) == -1)
-		fail(f, c);
+		fan_send_back(f, c, NO_MEMORY_MS);
 }
 
 void
@@ -72,6 +67,8 @@ fan_unmute(struct fan *f, struct carried *c)
 void
 fan_end(struct fan *f, struct carried *c, const void *block, size_t len)
 {
+	if (c->state != CARRIED_LIVE)
+		return;
 	c->state = CARRIED_ENDING;
 	c->is_muted = false;
 	buf_free(&c->held);

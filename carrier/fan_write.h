@@ -9,15 +9,15 @@
 
 #include "carrier/fan.h"
 
-/* For one stream, which lives: a block of its own, or what stands in the
- * batch. */
+/* For one stream: a block of its own, or what stands in the batch.  If it does
+ * not live (any more) nothing is put; without memory it is sent back. */
 void fan_put(struct fan *f, struct carried *c, const void *p, size_t len);
 void fan_put_shared(struct fan *f, struct carried *c, size_t at, size_t len);
 
 /* The stream's session still has its grant: what was held is put. */
 void fan_unmute(struct fan *f, struct carried *c);
 
-/* The stream ends, with a block or none. */
+/* The stream ends, with a block or none, unless it does so already. */
 void fan_end(struct fan *f, struct carried *c, const void *block, size_t len);
 
 /* The same; its client comes back within so many milliseconds, to a responder,

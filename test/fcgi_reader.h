@@ -50,7 +50,8 @@ fcgi_reader_take(struct fcgi_reader *r, const unsigned char *record, size_t len)
 static inline void
 fcgi_reader_read(struct fcgi_reader *r, const char *p, size_t len, unsigned id)
 {
-	const unsigned char *u = (const unsigned char *)p, *end = u + len;
+	const unsigned char *u = (const unsigned char *)p,
+			    *end = len > 0 ? u + len : u;
 	size_t content_len;
 
 	memset(r, 0, sizeof(*r));
