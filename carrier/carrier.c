@@ -30,11 +30,12 @@
 #include "redis_sub.h"
 #include "reply.h"
 
-#define EMPTY_MS 60000	/* without a stream so long, it ends */
-#define SCAN_MIN_MS 100 /* deadlines are looked at no more often */
-#define EVENTS_MAX 256	/* of streams in one turn */
-#define OTHER_FDS 64	/* beside those of streams */
-#define OFFERS_MAX 16	/* likewise */
+#define EMPTY_MS 60000	     /* without a stream so long, it ends */
+#define SCAN_MIN_MS 100	     /* deadlines are looked at no more often */
+#define SCAN_BLOCKED_MS 1000 /* and so often while a client takes nothing */
+#define EVENTS_MAX 256	     /* of streams in one turn */
+#define OTHER_FDS 64	     /* beside those of streams */
+#define OFFERS_MAX 16	     /* likewise */
 #define GOODBYE_MIN_MS 1000
 #define GOODBYE_MAX_MS 5000
 #define RECENT_LEN ((size_t)256 << 10) /* kept without guests */
@@ -329,6 +330,10 @@ turn(struct carriage *cr)
 	fan_write(&cr->fan, now);
 	patience_mind(&cr->patience, &cr->fan, now);
 	fan_write(&cr->fan, now);
+	/* who takes nothing is not among those whose deadlines were looked at */
+	if (cr->fan.nblocked > 0)
+		cr->scan_due_ms =
+		    min_ms(cr->scan_due_ms, now + SCAN_BLOCKED_MS);
 	fan_sweep(&cr->fan);
 	if (cr->fan.nguests == 0)
 		recent_trim(&cr->fan.recent, RECENT_LEN);
