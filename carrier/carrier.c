@@ -303,7 +303,8 @@ turn(struct carriage *cr)
 	if (stop_has_arrived() && !cr->is_stopping)
 		begin_to_stop(cr, now);
 	work_follower(cr, is_quiet, now);
-	guests_work(&cr->guests, now);
+	if (guests_work(&cr->guests, now))
+		cr->scan_due_ms = now;
 	mind_all_deadlines(cr, now);
 	fan_write(&cr->fan, now);
 	patience_mind(&cr->patience, &cr->fan, now);

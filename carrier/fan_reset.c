@@ -17,6 +17,24 @@ fan_put_position(struct fan *f, struct carried *c, uint64_t id)
 	fan_put(f, c, f->scratch.bytes, f->scratch.len);
 }
 
+static void
+put_owed_position(struct fan *f, struct carried *c, uint64_t id)
+{
+	if (c->state != CARRIED_LIVE || !c->owes_position)
+		return;
+	c->owes_position = false;
+	fan_put_position(f, c, id);
+}
+
+void
+fan_put_owed_positions(struct fan *f, uint64_t id)
+{
+	size_t i;
+
+	for (i = 0; i < f->n; i++)
+		put_owed_position(f, f->streams[i], id);
+}
+
 /* Up to which id something of the channel is gone. */
 static uint64_t
 hole_end(const struct reset *r, size_t channel)
@@ -149,10 +167,17 @@ fan_taken(struct fan *f, const struct take *t)
 		if (f->audiences[i].covered == UINT64_MAX)
 			f->audiences[i].covered = t->clock;
 	for (i = 0; i < f->n; i++) {
-		f->streams[i]->seen = t->clock;
-		if (f->streams[i]->state == CARRIED_LIVE &&
-		    lacks_known(f->streams[i], t))
-			fan_reset_stream(f, f->streams[i], &r);
+		struct carried *c = f->streams[i];
+
+		/* a replica may lag, and catch up: the follower knows when it
+		 * has gone back */
+		if (t->clock > c->seen)
+			c->seen = t->clock;
+		if (c->state == CARRIED_LIVE && !t->is_replica &&
+		    lacks_known(c, t)) {
+			fan_reset_stream(f, c, &r);
+			put_owed_position(f, c, t->clock);
+		}
 	}
 }
 

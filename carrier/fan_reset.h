@@ -12,6 +12,10 @@
 /* The client is to remember this id. */
 void fan_put_position(struct fan *f, struct carried *c, uint64_t id);
 
+/* All is taken up to that id: so are those who were told that the store went
+ * back. */
+void fan_put_owed_positions(struct fan *f, uint64_t id);
+
 /* A take is complete. */
 void fan_taken(struct fan *f, const struct take *t);
 

@@ -192,17 +192,7 @@ reset(struct sink *s, const struct reset *r)
 static enum client_result
 position(struct sink *s, uint64_t id)
 {
-	struct fan *f = fan_of(s);
-	size_t i;
-
-	for (i = 0; i < f->n; i++) {
-		struct carried *c = f->streams[i];
-
-		if (c->state != CARRIED_LIVE || !c->owes_position)
-			continue;
-		c->owes_position = false;
-		fan_put_position(f, c, id);
-	}
+	fan_put_owed_positions(fan_of(s), id);
 	return CLIENT_OK;
 }
 

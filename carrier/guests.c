@@ -4,7 +4,7 @@
 #include "follow_channels.h"
 
 #include <errno.h>
-
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -172,15 +172,25 @@ tell_ready(struct guests *g, struct carried *c)
 		fan_gone(g->fan, c);
 }
 
-void
+/* It stays where it is, unless it is on its way already: from here on its
+ * responder cannot send it any more, and what it has sent is heard. */
+static bool
+give_up(struct guests *g, struct carried *c)
+{
+	shutdown(c->fd, SHUT_RD);
+	return guests_hear(g, c);
+}
+
+bool
 guests_work(struct guests *g, int64_t now_ms)
 {
 	const uint64_t pong = g->follower->pong;
 	struct fan *f = g->fan;
+	bool has_moved = false;
 	size_t i;
 
 	if (f->nguests == 0)
-		return;
+		return false;
 	fan_pinged(f, pong);
 	for (i = 0; i < f->n; i++) {
 		struct carried *c = f->streams[i];
@@ -191,8 +201,9 @@ guests_work(struct guests *g, int64_t now_ms)
 		    guests_are_welcome(g))
 			tell_ready(g, c);
 		else if (c->is_spoiled || now_ms >= c->patience_ms)
-			fan_gone(f, c);
+			has_moved |= give_up(g, c);
 	}
+	return has_moved;
 }
 
 void

@@ -30,8 +30,9 @@ int guests_take_in(struct guests *g, int door_fd, int64_t now_ms);
  * moved in: its descriptor is to be registered. */
 bool guests_hear(struct guests *g, struct carried *c);
 
-/* After each turn: tell those who are ready, give up those who are late. */
-void guests_work(struct guests *g, int64_t now_ms);
+/* After each turn: tell those who are ready, give up those who are late.  Returns
+ * whether one of these has moved in after all. */
+bool guests_work(struct guests *g, int64_t now_ms);
 
 /* The follower has taken all, since the last call it had not. */
 void guests_taken(struct guests *g);

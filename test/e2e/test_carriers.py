@@ -1,8 +1,16 @@
 # SPDX-License-Identifier: ISC
 """Streams that share a process: each gets what it would get in one of its own."""
+import contextlib
+import fcntl
+import socket
+import struct
+import termios
+
 import pytest
 
+from fcgi import Connection
 from processes import publish_ids, wait_until
+from sse import cgi_variables
 
 
 @pytest.fixture
@@ -19,3 +27,50 @@ def test_streams_move(redis, fcgi_sse, loop):
     for s in streams:
         s.wait_data(5)
         assert [int(e.id) for e in s.events] == ids
+
+
+def writes_that_fit(size):
+    """How many of that size a Unix socket takes that nobody reads: after them it takes nothing at all."""
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    count = 0
+    with ours, theirs, contextlib.suppress(BlockingIOError):
+        while ours.send(b"x" * size) == size:
+            count += 1
+    return count
+
+
+def unread(conn):
+    """How many bytes wait to be read."""
+    return struct.unpack("i", fcntl.ioctl(conn.sock, termios.FIONREAD, b"\0" * 4))[0]
+
+
+def live_and_full(redis, fcgi_sse):
+    """A stream in a carrier whose client has read nothing, and could not take a byte more."""
+    conn = Connection(fcgi_sse.address)
+    conn.request(cgi_variables("GET", "channels=all", {}, None))
+    fcgi_sse.wait_carried(1)
+    while unread(conn):
+        conn.sock.recv(65536)
+    size = len(b"id: 1234567890123456\ndata: \n\n") + 20000 + 8
+    for count in range(1, writes_that_fit(size) + 1):
+        publish_ids(redis, "all", "x" * 20000)
+        wait_until(lambda n=count: unread(conn) == n * size, what="event %d" % count)
+    return conn
+
+
+def test_last_stream_ends_though_nobody_reads(redis, start_fcgi_sse):
+    """Its client takes all, and then not even the end: that is waited for as long as for anything else."""
+    fcgi_sse = start_fcgi_sse(redis, "--streams-per-process=50", "--write-timeout=1", "--max-lifetime=5")
+    conn = live_and_full(redis, fcgi_sse)
+    fcgi_sse.wait_carried(0)
+    conn.close()
+
+
+def test_write_timeout_does_not_wait_for_a_heartbeat(redis, start_fcgi_sse):
+    """A client that takes nothing is waited for as long as --write-timeout says, however rare heartbeats are."""
+    fcgi_sse = start_fcgi_sse(redis, "--streams-per-process=50", "--write-timeout=1")
+    conn = live_and_full(redis, fcgi_sse)
+    publish_ids(redis, "all", "y")
+    fcgi_sse.wait_carried(0)
+    conn.close()
