@@ -20,17 +20,17 @@ class Plan:
     """How much of everything."""
 
     sizes = (1, 10, 100, 1000, 4000, 10000)
-    latency_s = 2.0
+    latency_s = 1.5
     latency_rate = 20
     # 20 a second to 10,000 streams are more than many can: then it is a queue that
     # is measured.  So these many get events more slowly, too.
-    slow_from, slow_rate, slow_s = 4000, 5, 3.0
-    saturate_s = 1.0
+    slow_from, slow_rate, slow_s = 4000, 5, 2.0
+    saturate_s = 0.6
     bytes_ = (100, 4096)
-    memory_sizes = (100, 1000, 3000, 4000, 10000)
-    settle_s = 3.0
-    rest_s = 12.0  # before memory is looked at: what served to open them has ended
-    idle_at, idle_s = 3000, float(base.HEARTBEAT_S)  # all that is due once is due in this time
+    memory_sizes = (100, 1000, 3000, 10000)
+    settle_s = 1.0
+    rest_s = 4.0  # before memory is looked at: what served to open them has ended
+    idle_at, idle_s = 3000, 15.0  # all that is due once is due in that time
     ttfb_count = 50
     resume_missed = 10000
     storm_streams, storm_missed = 1000, 200
