@@ -3,7 +3,6 @@
 #include "redis/snapshot.h"
 
 #include <stdint.h>
-#include <string.h>
 
 #include <hiredis/hiredis.h>
 
@@ -49,6 +48,30 @@ text(const redisReply *r)
 	return r->type == REDIS_REPLY_STRING ? r->str : NULL;
 }
 
+static struct taken_grant
+grant(const redisReply *texts, size_t i)
+{
+	struct taken_grant g = { NULL, 0 };
+
+	if (i < texts->elements) {
+		g.text = text(texts->element[i]);
+		g.len = (size_t)texts->element[i]->len;
+	}
+	return g;
+}
+
+static struct taken_channel
+found_channel(const redisReply *channels, size_t i)
+{
+	struct taken_channel c = { 0, 0 };
+
+	if (2 * i + 1 < channels->elements) {
+		c.last = number(channels->element[2 * i]);
+		c.oldest_prev = number(channels->element[2 * i + 1]);
+	}
+	return c;
+}
+
 void
 snapshot_read(const redisReply *r, struct taken_channel *found, size_t n,
     struct taken_grant *grants, size_t ngrants, struct take *t)
@@ -57,16 +80,10 @@ snapshot_read(const redisReply *r, struct taken_channel *found, size_t n,
 	const redisReply *channels = m[AT_CHANNELS], *texts = m[AT_GRANTS];
 	size_t i;
 
-	memset(grants, 0, ngrants * sizeof(*grants));
-	for (i = 0; i < ngrants && i < texts->elements; i++)
-		grants[i] = (struct taken_grant){ text(texts->element[i]),
-			(size_t)texts->element[i]->len };
-
-	memset(found, 0, n * sizeof(*found));
-	for (i = 0; i < n && 2 * i + 1 < channels->elements; i++) {
-		found[i].last = number(channels->element[2 * i]);
-		found[i].oldest_prev = number(channels->element[2 * i + 1]);
-	}
+	for (i = 0; i < ngrants; i++)
+		grants[i] = grant(texts, i);
+	for (i = 0; i < n; i++)
+		found[i] = found_channel(channels, i);
 	*t = (struct take){
 		.clock = number(m[AT_CLOCK]),
 		.epoch = number(m[AT_EPOCH]),

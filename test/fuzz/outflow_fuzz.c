@@ -37,15 +37,17 @@ static struct buf sent;
 
 /* instead of libc's */
 ssize_t
-sendmsg(int fd, const struct msghdr *m, int flags)
+sendmsg(int fd, const struct msghdr *message, int flags)
 {
 	size_t i, n, all = 0;
 
 	(void)fd;
 	(void)flags;
-	for (i = 0; i < m->msg_iovlen; i++) {
-		n = m->msg_iov[i].iov_len < room ? m->msg_iov[i].iov_len : room;
-		assert(buf_put(&sent, m->msg_iov[i].iov_base, n) == 0);
+	for (i = 0; i < message->msg_iovlen; i++) {
+		n = message->msg_iov[i].iov_len < room
+			? message->msg_iov[i].iov_len
+			: room;
+		assert(buf_put(&sent, message->msg_iov[i].iov_base, n) == 0);
 		room -= n;
 		all += n;
 	}

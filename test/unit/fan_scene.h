@@ -32,7 +32,7 @@ static int nsockets;
 
 /* instead of libc's */
 ssize_t
-sendmsg(int fd, const struct msghdr *m, int flags)
+sendmsg(int fd, const struct msghdr *message, int flags)
 {
 	struct socket *s = &sockets[fd - FIRST_FD];
 	size_t i, all = 0;
@@ -43,11 +43,11 @@ sendmsg(int fd, const struct msghdr *m, int flags)
 		errno = s->is_closed ? EPIPE : EAGAIN;
 		return -1;
 	}
-	for (i = 0; i < m->msg_iovlen; i++) {
-		assert_int_equal(buf_put(&s->sent, m->msg_iov[i].iov_base,
-				     m->msg_iov[i].iov_len),
+	for (i = 0; i < message->msg_iovlen; i++) {
+		assert_int_equal(buf_put(&s->sent, message->msg_iov[i].iov_base,
+				     message->msg_iov[i].iov_len),
 		    0);
-		all += m->msg_iov[i].iov_len;
+		all += message->msg_iov[i].iov_len;
 	}
 	return (ssize_t)all;
 }

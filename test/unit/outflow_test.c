@@ -25,16 +25,19 @@ static int full_errno = EAGAIN;
 
 /* instead of libc's */
 ssize_t
-sendmsg(int fd, const struct msghdr *m, int flags)
+sendmsg(int fd, const struct msghdr *message, int flags)
 {
 	size_t i, n, all = 0;
 
 	if (fd != FAKE_FD)
-		return (ssize_t)syscall(SYS_sendmsg, fd, m, flags);
+		return (ssize_t)syscall(SYS_sendmsg, fd, message, flags);
 	assert_int_equal(flags, MSG_DONTWAIT | MSG_NOSIGNAL);
-	for (i = 0; i < m->msg_iovlen && room > 0; i++) {
-		n = m->msg_iov[i].iov_len < room ? m->msg_iov[i].iov_len : room;
-		assert_int_equal(buf_put(&sent, m->msg_iov[i].iov_base, n), 0);
+	for (i = 0; i < message->msg_iovlen && room > 0; i++) {
+		n = message->msg_iov[i].iov_len < room
+			? message->msg_iov[i].iov_len
+			: room;
+		assert_int_equal(
+		    buf_put(&sent, message->msg_iov[i].iov_base, n), 0);
 		all += n;
 		room -= room == TAKES_ALL ? 0 : n;
 	}
