@@ -120,27 +120,50 @@ carriers_count_streams(const struct carriers *c)
 	return n;
 }
 
-bool
-carriers_are_short(struct carriers *c, int64_t now_ms)
+/* How many streams the carriers could hold, and how many more than now. */
+static uint64_t
+count_places(const struct carriers *c, uint64_t *room)
 {
-	const uint64_t least = c->per_carrier < 8 ? 1 : c->per_carrier / 8;
-	uint64_t room = 0, held = 0, n;
-	bool is_short;
+	uint64_t places = 0, n;
 	size_t i;
 
-	if (c->door[0] == -1)
-		return false;
+	*room = 0;
 	for (i = 0; i < c->nused; i++) {
 		if (c->slots[i].pid == 0 || c->slots[i].is_old)
 			continue;
 		n = atomic_load(&c->nstreams[i]);
 		if (n < c->per_carrier)
-			room += c->per_carrier - n;
-		held += c->per_carrier;
+			*room += c->per_carrier - n;
+		places += c->per_carrier;
 	}
-	is_short = room < least && held < c->max_streams + c->per_carrier;
+	return places;
+}
+
+bool
+carriers_are_short(struct carriers *c, int64_t now_ms)
+{
+	const uint64_t least = c->per_carrier < 8 ? 1 : c->per_carrier / 8;
+	uint64_t room, places;
+	bool is_short;
+
+	if (c->door[0] == -1)
+		return false;
+	places = count_places(c, &room);
+	is_short = room < least && places < c->max_streams + c->per_carrier;
 	c->is_wanted = is_short && now_ms < c->due_ms;
 	return is_short && !c->is_wanted;
+}
+
+bool
+carriers_are_late(const struct carriers *c, uint64_t outside, int64_t now_ms)
+{
+	uint64_t room, places;
+
+	if (c->door[0] == -1 || now_ms < c->due_ms)
+		return false;
+	places = count_places(c, &room);
+	return room < outside && room < places / 2 &&
+	       places < c->max_streams + c->per_carrier;
 }
 
 /* The first free slot, or CARRIERS_MAX. */

@@ -75,6 +75,11 @@ uint64_t carriers_count_streams(const struct carriers *c);
  */
 bool carriers_are_short(struct carriers *c, int64_t now_ms);
 
+/* A moment later: do more streams live outside of them than there is room for?
+ * Those are not all of a kind that stays there, if most places are taken. */
+bool carriers_are_late(
+    const struct carriers *c, uint64_t outside, int64_t now_ms);
+
 /*
  * Start one, as children_fork.  In it *link is what it has, but for life_fd,
  * and all else of this is closed.  A failure is logged, and due again later.

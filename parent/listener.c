@@ -31,7 +31,9 @@
 #define ACCEPT_PAUSE_MS 100 /* after EMFILE, ENOMEM or a failed fork; */
 #define ACCEPT_CALM_MS 1000 /* it is over if none came for so long */
 #define KILL_AFTER_DRAIN_MS 3000
-#define BACKLOG_MS 2000 /* to tell those who wait that we stop */
+#define LATE_MS 1000	    /* so often carriers are looked at after */
+#define LATE_UNTIL_MS 30000 /* a stream came, and so long */
+#define BACKLOG_MS 2000	    /* to tell those who wait that we stop */
 
 struct parent {
 	const struct config *cfg;
@@ -39,7 +41,8 @@ struct parent {
 	struct parent_state st;
 	sigset_t unblocked; /* the mask inside ppoll */
 	bool with_recorder;
-	int64_t accept_due_ms; /* no accept before this */
+	int64_t accept_due_ms;		/* no accept before this */
+	int64_t late_ms, late_until_ms; /* look_late is due; 0: never */
 	int64_t full_since_ms; /* all streams are taken; 0: they are not */
 	struct trouble full, accepting, forking;
 };
@@ -148,8 +151,11 @@ accept_one(struct parent *p, bool stopping)
 	}
 	close(a.fd);
 	accept_succeeded(p);
-	if (a.admission == ADMISSION_OPEN)
+	if (a.admission == ADMISSION_OPEN && p->st.carriers.door[0] != -1) {
 		start_carrier(&p->st, p->cfg, p->run);
+		p->late_ms = clock_now_ms() + LATE_MS;
+		p->late_until_ms = clock_now_ms() + LATE_UNTIL_MS;
+	}
 	return 0;
 }
 
@@ -173,6 +179,15 @@ sooner(int64_t least, int64_t due_ms, int64_t now)
 	return least == -1 || wait < least ? wait : least;
 }
 
+/* Streams of a burst may have found no carrier with room. */
+static void
+look_late(struct parent *p)
+{
+	start_late_carrier(&p->st, p->cfg, p->run);
+	p->late_ms =
+	    clock_now_ms() < p->late_until_ms ? clock_now_ms() + LATE_MS : 0;
+}
+
 static void
 wait_for_work(struct parent *p)
 {
@@ -194,6 +209,8 @@ wait_for_work(struct parent *p)
 		wait_ms = sooner(wait_ms, recorder->due_ms, now);
 	if (p->st.carriers.is_wanted)
 		wait_ms = sooner(wait_ms, p->st.carriers.due_ms, now);
+	if (p->late_ms != 0)
+		wait_ms = sooner(wait_ms, p->late_ms, now);
 
 	ts.tv_sec = wait_ms / 1000;
 	ts.tv_nsec = wait_ms % 1000 * 1000000;
@@ -341,6 +358,8 @@ listener_run(const struct config *cfg, int fd, char *const argv[],
 			start_recorder(&p.st, cfg, children);
 		if (p.st.carriers.is_wanted)
 			start_carrier(&p.st, cfg, children);
+		if (p.late_ms != 0 && clock_now_ms() >= p.late_ms)
+			look_late(&p);
 		wait_for_work(&p);
 	}
 	shut_down(&p);

@@ -66,18 +66,38 @@ start_responder(struct parent_state *st, const struct config *cfg,
 		   : fork_responder(st, cfg, run, a);
 }
 
-void
-start_carrier(struct parent_state *st, const struct config *cfg,
-    const struct listener_children *run)
+static void
+fork_carrier(struct parent_state *st, const struct config *cfg,
+    const struct listener_children *run, int64_t now)
 {
-	const int64_t now = clock_now_ms();
 	struct carrier_link link;
 
-	if (!carriers_are_short(&st->carriers, now) ||
-	    carriers_fork(&st->carriers, &st->children, &link, now) != 0)
+	if (carriers_fork(&st->carriers, &st->children, &link, now) != 0)
 		return;
 	close_of_parent(st);
 	close_of_recorder(st);
 	link.life_fd = st->life[0];
 	run->carry(cfg, &link);
+}
+
+void
+start_carrier(struct parent_state *st, const struct config *cfg,
+    const struct listener_children *run)
+{
+	const int64_t now = clock_now_ms();
+
+	if (carriers_are_short(&st->carriers, now))
+		fork_carrier(st, cfg, run, now);
+}
+
+void
+start_late_carrier(struct parent_state *st, const struct config *cfg,
+    const struct listener_children *run)
+{
+	const uint64_t outside =
+	    state_count_streams(st) - carriers_count_streams(&st->carriers);
+	const int64_t now = clock_now_ms();
+
+	if (carriers_are_late(&st->carriers, outside, now))
+		fork_carrier(st, cfg, run, now);
 }

@@ -50,4 +50,9 @@ int start_responder(struct parent_state *st, const struct config *cfg,
 void start_carrier(struct parent_state *st, const struct config *cfg,
     const struct listener_children *run);
 
+/* The same for those that came in a burst: to be called each second for a while,
+ * since they move one after the other. */
+void start_late_carrier(struct parent_state *st, const struct config *cfg,
+    const struct listener_children *run);
+
 #endif

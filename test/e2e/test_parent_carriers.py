@@ -364,3 +364,13 @@ def test_connection_that_is_to_be_kept(redis, start_fcgi_sse, loop):
         assert conn.read_to_end()[-1].type == END_REQUEST
         conn.close()
         assert one_that_waits(loop, fcgi_sse) == pid
+
+
+def test_burst_is_carried(redis, start_fcgi_sse, loop):
+    """Streams that come all at once, many more than one carrier holds, are all carried in the end."""
+    fcgi_sse = start_fcgi_sse(redis, "--streams-per-process=4")
+    streams = [loop.open(fcgi_sse, "all") for _ in range(60)]
+    for stream in streams:
+        stream.wait_open()
+    fcgi_sse.wait_carried(60, seconds=60)
+    assert len(fcgi_sse.carriers()) >= 15
