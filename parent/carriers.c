@@ -20,6 +20,7 @@
 #define QUICK_MS 200 /* after one that did not live longer the next one waits */
 #define BACKOFF_MIN_MS 100
 #define BACKOFF_MAX_MS 2000
+#define LOOK_MS 1000 /* then those that came have moved */
 #define PAGE_LEN (CARRIERS_MAX * sizeof(uint32_t))
 
 void
@@ -120,27 +121,63 @@ carriers_count_streams(const struct carriers *c)
 	return n;
 }
 
-bool
-carriers_are_short(struct carriers *c, int64_t now_ms)
+/* There is room for so many streams, in carriers that have held in all. */
+static uint64_t
+count_room(const struct carriers *c, uint64_t *held)
 {
-	const uint64_t least = c->per_carrier < 8 ? 1 : c->per_carrier / 8;
-	uint64_t room = 0, held = 0, n;
-	bool is_short;
+	uint64_t room = 0, n;
 	size_t i;
 
-	if (c->door[0] == -1)
-		return false;
+	*held = 0;
 	for (i = 0; i < c->nused; i++) {
 		if (c->slots[i].pid == 0 || c->slots[i].is_old)
 			continue;
 		n = atomic_load(&c->nstreams[i]);
 		if (n < c->per_carrier)
 			room += c->per_carrier - n;
-		held += c->per_carrier;
+		*held += c->per_carrier;
 	}
-	is_short = room < least && held < c->max_streams + c->per_carrier;
+	return room;
+}
+
+static uint64_t
+least_room(const struct carriers *c)
+{
+	return c->per_carrier < 8 ? 1 : c->per_carrier / 8;
+}
+
+bool
+carriers_are_short(struct carriers *c, int64_t now_ms)
+{
+	uint64_t room, held;
+	bool is_short;
+
+	if (c->door[0] == -1)
+		return false;
+	if (now_ms >= c->look_ms)
+		c->look_ms = 0;
+	room = count_room(c, &held);
+	is_short =
+	    room < least_room(c) && held < c->max_streams + c->per_carrier;
 	c->is_wanted = is_short && now_ms < c->due_ms;
 	return is_short && !c->is_wanted;
+}
+
+void
+carriers_expect(struct carriers *c, uint64_t ncoming, int64_t now_ms)
+{
+	uint64_t held;
+
+	if (c->door[0] != -1 && count_room(c, &held) < least_room(c) + ncoming)
+		c->look_ms = now_ms + LOOK_MS;
+}
+
+int64_t
+carriers_due_ms(const struct carriers *c)
+{
+	int64_t due_ms = c->is_wanted ? c->due_ms : INT64_MAX;
+
+	return c->look_ms != 0 && c->look_ms < due_ms ? c->look_ms : due_ms;
 }
 
 /* The first free slot, or CARRIERS_MAX. */

@@ -46,8 +46,9 @@ struct carriers {
 	size_t nused;		    /* none after these is in use */
 	int door[2];		    /* carriers have the first; or -1 */
 	uint64_t per_carrier, max_streams;
-	int64_t due_ms; /* none is started before */
-	bool is_wanted; /* one is, when it is due */
+	int64_t due_ms;	 /* none is started before */
+	bool is_wanted;	 /* one is, when it is due */
+	int64_t look_ms; /* it is to be looked at then; 0: it is not */
 	struct backoff backoff;
 	struct trouble starting;
 };
@@ -74,6 +75,14 @@ uint64_t carriers_count_streams(const struct carriers *c);
  * c->is_wanted until due_ms.
  */
 bool carriers_are_short(struct carriers *c, int64_t now_ms);
+
+/* So many are with responders.  If they might find no room, it is to be looked
+ * at again once they have moved. */
+void carriers_expect(struct carriers *c, uint64_t ncoming, int64_t now_ms);
+
+/* When carriers_are_short is to be asked again, whatever comes; INT64_MAX: it is
+ * not. */
+int64_t carriers_due_ms(const struct carriers *c);
 
 /*
  * Start one, as children_fork.  In it *link is what it has, but for life_fd,

@@ -148,8 +148,11 @@ accept_one(struct parent *p, bool stopping)
 	}
 	close(a.fd);
 	accept_succeeded(p);
-	if (a.admission == ADMISSION_OPEN)
+	if (a.admission == ADMISSION_OPEN) {
 		start_carrier(&p->st, p->cfg, p->run);
+		carriers_expect(&p->st.carriers, state_count_responders(&p->st),
+		    clock_now_ms());
+	}
 	return 0;
 }
 
@@ -192,8 +195,9 @@ wait_for_work(struct parent *p)
 	}
 	if (p->with_recorder && p->st.children.count[CHILD_RECORDER] == 0)
 		wait_ms = sooner(wait_ms, recorder->due_ms, now);
-	if (p->st.carriers.is_wanted)
-		wait_ms = sooner(wait_ms, p->st.carriers.due_ms, now);
+	if (carriers_due_ms(&p->st.carriers) != INT64_MAX)
+		wait_ms =
+		    sooner(wait_ms, carriers_due_ms(&p->st.carriers), now);
 
 	ts.tv_sec = wait_ms / 1000;
 	ts.tv_nsec = wait_ms % 1000 * 1000000;
@@ -339,7 +343,7 @@ listener_run(const struct config *cfg, int fd, char *const argv[],
 			restart(&p, path, argv);
 		if (is_recorder_due(&p))
 			start_recorder(&p.st, cfg, children);
-		if (p.st.carriers.is_wanted)
+		if (clock_now_ms() >= carriers_due_ms(&p.st.carriers))
 			start_carrier(&p.st, cfg, children);
 		wait_for_work(&p);
 	}

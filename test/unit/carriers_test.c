@@ -233,6 +233,44 @@ next_one_waits_if_it_lived_shortly(void **state)
 }
 
 static void
+those_who_come_are_looked_at_again(void **state)
+{
+	/* as soon as they have moved: perhaps some found no room */
+	static const struct {
+		uint64_t ncoming;
+		int nstreams[5], want_nstreams;
+		bool is_looked_at, want;
+	} table[] = {
+		{ 1, { 0, -1 }, 1, false, false },
+		{ 5, { 5, -1 }, 10, true, true },
+		{ 5, { 4, -1 }, 9, false, false },
+		{ 5, { 5, -1 }, 5, true, false },
+		{ 10, { 5, 5, -1 }, 10, true, true },
+	};
+	struct carriers c;
+	size_t i, k;
+
+	(void)state;
+	for (i = 0; i < ROWS(table); i++) {
+		open_carriers(&c, 10, 1000);
+		fill(&c, table[i].nstreams, false);
+		assert_int_equal(carriers_due_ms(&c), INT64_MAX);
+		carriers_expect(&c, table[i].ncoming, NOW_MS);
+		if (table[i].is_looked_at != (carriers_due_ms(&c) < INT64_MAX))
+			fail_msg("row %zu", i);
+		for (k = 0; k < c.nused; k++)
+			c.nstreams[k] = (uint32_t)table[i].want_nstreams;
+		if (carriers_are_short(&c, NOW_MS + 5000) != table[i].want)
+			fail_msg("row %zu", i);
+		assert_int_equal(carriers_due_ms(&c), INT64_MAX);
+		carriers_free(&c);
+	}
+	carriers_init(&c);
+	carriers_expect(&c, 5, NOW_MS); /* not opened */
+	assert_int_equal(carriers_due_ms(&c), INT64_MAX);
+}
+
+static void
 no_more_than_there_are_slots(void **state)
 {
 	/* it is said once */
@@ -292,6 +330,7 @@ main(void)
 		cmocka_unit_test(carrier_has_a_slot_and_a_door),
 		cmocka_unit_test(slots_are_used_again),
 		cmocka_unit_test(next_one_waits_if_it_lived_shortly),
+		cmocka_unit_test(those_who_come_are_looked_at_again),
 		cmocka_unit_test(no_more_than_there_are_slots),
 		cmocka_unit_test(short_page_is_not_adopted),
 	};
