@@ -282,6 +282,8 @@ work_follower(struct carriage *cr, bool is_quiet, int64_t now)
 static bool
 is_over(struct carriage *cr, int64_t now)
 {
+	if (cr->guests.is_broken)
+		return true; /* what was open comes back to others */
 	if (cr->fan.n > 0) {
 		cr->empty_ms = 0;
 		return false;

@@ -67,12 +67,13 @@ take_in(struct guests *g, const struct offer *o, int fd, int64_t now_ms)
 		fan_watch(f, c);
 	}
 	/* also if it failed: some channels may have come in */
-	if (follow_new(g, nchannels, nkeys) == -1)
-		failed = -1;
+	if (follow_new(g, nchannels, nkeys) == -1) {
+		g->is_broken = true;
+		return -1;
+	}
 	/* its session's key is heard with the last PING, at the latest */
 	if (failed == 0 && c->key != CARRIED_NO_KEY)
 		c->awaited_ping = g->pings;
-
 	return failed;
 }
 

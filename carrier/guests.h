@@ -13,6 +13,8 @@ struct guests {
 	struct fan *fan;	   /* borrowed, as is the next */
 	struct follower *follower; /* into the fan */
 	uint64_t pings;		   /* the last one that was sent */
+	bool is_broken; /* there was no memory to follow what came in: nothing
+			 * can go on */
 };
 
 /* Needs no end. */

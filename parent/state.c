@@ -36,10 +36,16 @@ state_reap(struct parent_state *st)
 }
 
 uint64_t
-state_count_streams(const struct parent_state *st)
+state_count_responders(const struct parent_state *st)
 {
 	return st->children.count[CHILD_STREAM] +
-	       pool_count(&st->pool, ADMISSION_OPEN) +
+	       pool_count(&st->pool, ADMISSION_OPEN);
+}
+
+uint64_t
+state_count_streams(const struct parent_state *st)
+{
+	return state_count_responders(st) +
 	       carriers_count_streams(&st->carriers);
 }
 

@@ -26,8 +26,9 @@ void state_init(struct parent_state *st);
 /* Reap all children that have ended. */
 void state_reap(struct parent_state *st);
 
-/* How many streams there are, in responders and carriers; and responders that
- * only say why there is none. */
+/* How many streams there are in responders; in carriers, too; and responders
+ * that only say why there is none. */
+uint64_t state_count_responders(const struct parent_state *st);
 uint64_t state_count_streams(const struct parent_state *st);
 size_t state_count_refusals(const struct parent_state *st);
 

@@ -10,8 +10,10 @@ import time
 import pytest
 import redis as redis_py
 
-from processes import SSE_PUBLISH_BIN, redis_environment
+from processes import SSE_PUBLISH_BIN, redis_environment, wait_until
 from returning import Returning, recorded
+from test_session import LOCATION, cookie, key_of, login
+from test_slow_clients import publish_to_many
 
 LOG = r"[Rr]edis|recorder|recorded|subscription|lease|signal 9|connect"
 CHANNELS = "abc"
@@ -176,3 +178,128 @@ def test_flood(redis, two, flood, loop, count, faults, number, seconds):
     assert sum(len(c.resets) for c in steady) <= sum(len(c.resets) for c in others) + len(steady)
     assert all(c.ends.count("cut") == 0 for c in clients), [c.ends for c in clients]
     assert not any(c.ends for c in steady + others), [c.ends for c in steady]
+
+
+# ---- what happens meanwhile
+
+class Passers:
+    """Clients that come, each with a channel, and half of them a session, that nobody else has, and leave soon."""
+
+    def __init__(self, redis, loop, fcgi_sse):
+        self.redis, self.loop, self.fcgi_sse = redis, loop, fcgi_sse
+        self.random = random.Random(1)
+        self.here, self.came, self.due = [], 0, 0
+
+    def __call__(self):
+        for stream in self.here:
+            if stream.floor is not None and self.random.random() < 0.05:
+                stream.close()
+            elif stream.ended:
+                assert stream.status == 200, stream.describe()
+        self.here = [s for s in self.here if not s.ended]
+        if time.monotonic() < self.due or len(self.here) >= 20:
+            return
+        self.due = time.monotonic() + 0.01
+        self.came += 1
+        channels = ["own%d" % self.came, self.random.choice(CHANNELS)]
+        more = {"channels": channels}
+        if self.came % 2:
+            token = "passer-by-%016d" % self.came
+            login(self.redis, channels, token=token)
+            more = {"params": LOCATION, "headers": cookie(token)}
+        self.here.append(self.loop.open(self.fcgi_sse, **more))
+
+
+def test_channels_come_and_go(start_redis, start_fcgi_sse, flood, loop, redis):
+    """Channels and sessions that are others' come and go by the hundred: who stays has all."""
+    fcgi_sse = start_fcgi_sse(redis, "--streams-per-process=100", "--heartbeat=1",
+                              "--history-count=100000").expect_log(LOG + "|session")
+    login(redis, ["a", "b", "c"], ttl=1000)
+    steady = [Returning(loop, fcgi_sse, c) for c in ("a,b,c", "b", "c,a")]
+    steady.append(Returning(loop, fcgi_sse, "a,b,c", params=LOCATION, headers=cookie()))
+    for client in steady:
+        client.wait_live()
+    fcgi_sse.wait_carried(len(steady))
+    passers = Passers(redis, loop, fcgi_sse)
+    said = iter(range(10 ** 9))
+
+    def disturb():
+        passers()
+        if next(said) % 20 == 0:
+            redis.client.publish(key_of(), "0 0 p\n")  # nothing has changed
+
+    run(flood(9000, 4), loop, [], disturb, ())
+    ids = recorded(redis)
+    for client in steady:
+        client.wait_last(ids).check(ids)
+        assert not client.resets and not client.ends, client.describe()
+    assert passers.came > 100
+    assert {"a", "b", "c"} <= {c.decode()[10:] for c in redis.client.pubsub_channels("sse:event:*")}
+    wait_until(lambda: loop.step(0.01) or len(redis.client.pubsub_channels("sse:event:own*")) <= 70 + len(passers.here),
+               what="those that nobody has to be left")
+
+
+def test_large_ones_in_a_flood(redis, two, flood, loop):
+    """Large events, which carriers and responders are summoned to, in a flood: nothing overtakes them."""
+    carriers, own = two(100000)
+    steady = [Returning(loop, where, c) for where in (carriers, own) for c in ("a,b,c", "c,a")]
+    for client in steady:
+        client.wait_live()
+    carriers.wait_carried(2)
+    restless = Restless(loop, carriers, 6, 1)
+    large = [0, 0]
+
+    def disturb():
+        restless()
+        if time.monotonic() > large[1] + 0.15:
+            large[:] = large[0] + 1, time.monotonic()
+            channel = CHANNELS[large[0] % 2]
+            publish_to_many(redis, channel, "%s:large%d %s" % (channel, large[0], "x" * 70000))
+
+    run(flood(6000, 3), loop, [cut_subscriptions], disturb, (redis, carriers))
+    ids = recorded(redis)
+    for client in steady + restless.clients:
+        client.wait_last(ids).check(ids)
+        assert not client.resets, client.describe()
+    assert large[0] > 10 and not any(c.ends for c in steady)
+
+
+def test_flushed_in_a_flood(redis, two, flood, loop):
+    """FLUSHALL: one reset to each, and all that comes after it."""
+    carriers, own = two(100000)
+    steady = [Returning(loop, where, c) for where in (carriers, own) for c in ("a,b,c", "b", "c,a")]
+    for client in steady:
+        client.wait_live()
+    carriers.wait_carried(3)
+    restless = Restless(loop, carriers, 6, 2)
+    flushed_at = []
+
+    def flush(redis, fcgi_sse):
+        pipe = redis.client.pipeline(transaction=True)
+        pipe.get("sse:clock")
+        pipe.flushall()
+        pipe.hset("sse:limits", mapping={"count": 100000, "age": 86400, "bytes": 10 ** 9})
+        flushed_at.append(int(pipe.execute()[0]))
+
+    run(flood(6000, 3), loop, [flush, cut_subscriptions, flush], restless, (redis, carriers))
+    ids = recorded(redis)
+    for client in steady + restless.clients:
+        client.wait_last(ids)
+    ids = recorded(redis)
+    for client in steady + restless.clients:
+        assert {r["reason"] for r in client.resets} <= {"flushed"}, client.describe()
+        if not client.ends:
+            assert len(client.resets) <= 2 and (client.floor > flushed_at[0] or client.resets), client.describe()
+        seen = client.data
+        assert len(seen) == len(set(seen))
+        for channel in client.names:
+            got = [g.id for g in client.events if g.channel == channel and g.id]
+            assert got == sorted(got)
+            live = {g.data for g in client.events if g.id is None}
+            for begin, end in zip(flushed_at, flushed_at[1:] + [1 << 62]):
+                want = [i for i, d in ids[channel].items()
+                        if max(begin, client.floor) < i <= end and d not in live]
+                have = [i for i in got if max(begin, client.floor) < i <= end]
+                # what the second FLUSHALL took, those who were away or behind cannot have
+                assert have == want if end == 1 << 62 else have == want[:len(have)], (
+                    len(have), len(want), client.describe())

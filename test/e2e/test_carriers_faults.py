@@ -92,7 +92,7 @@ def test_crash(redis, start, loop, trickle, number):
     second = returning(loop, fcgi_sse, 5)
     trickle.during(0.3)
     os.kill(victim, number)
-    trickle.until(lambda: fcgi_sse.carried() == 15 and not alive(victim), what=lambda: fcgi_sse.stderr())
+    trickle.until(lambda: fcgi_sse.carried() == 15 and not alive(victim), 20, lambda: fcgi_sse.stderr())
     trickle.during(0.2)
     check_all(redis, first + second)
     assert [c.ends for c in first] == [["cut"]] * 10 and not any(c.ends for c in second)
@@ -105,6 +105,7 @@ def test_crash_again_and_again(redis, start, loop, trickle):
     fcgi_sse = start("--streams-per-process=4")
     clients = returning(loop, fcgi_sse, 12)
     for _ in range(5):
+        trickle.until(fcgi_sse.carriers)
         os.kill(fcgi_sse.carriers()[0], signal.SIGKILL)
         trickle.during(0.25)
     check_all(redis, clients)
