@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from processes import (DEADLINE_S, SSE_PUBLISH_BIN, alive, free_port, history, publish_ids, redis_environment,
+from processes import (DEADLINE_S, SSE_PUBLISH_BIN, free_port, history, publish_ids, redis_environment,
                        sse_publish, wait_until)
 
 REDIS_GONE = r"[Rr]edis|recorder|connect"
@@ -252,10 +252,9 @@ def test_client_that_left_is_noticed_without_redis(redis, start_fcgi_sse, loop):
     """A client that leaves while Redis is away is noticed while nothing is written."""
     fcgi_sse = start_fcgi_sse(redis, "--heartbeat=600").expect_log(REDIS_GONE)
     stream = loop.live(fcgi_sse, "a")
-    [responder] = fcgi_sse.responders()
     redis.program.kill()
     stream.close()
-    wait_until(lambda: not alive(responder), what="the responder to end")
+    fcgi_sse.wait_streams(0)
 
 
 def test_no_password_in_the_log(start_redis, start_fcgi_sse, loop):
