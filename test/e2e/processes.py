@@ -509,10 +509,12 @@ class FcgiSse(Program):
                           lambda: "%d streams, there are %d" % (count, self.streams()))
 
     def kill_responders(self, number=signal.SIGKILL):
-        """All that hold a stream, or may come to."""
-        for pid in self.responders() + self.carriers():
+        """All that hold a stream, or may come to; returns who they were."""
+        pids = self.responders() + self.carriers()
+        for pid in pids:
             with contextlib.suppress(ProcessLookupError):  # it has just ended by itself
                 os.kill(pid, number)
+        return pids
 
 
 def redis_environment(redis):

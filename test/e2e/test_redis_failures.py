@@ -221,6 +221,7 @@ def test_redis_hangs(redis, fcgi_sse, loop):
     assert stream.ended is None and not stream.resets
 
 
+@pytest.mark.own_process  # a carrier does not wait for one client
 def test_redis_cuts_a_slow_subscriber(redis, fcgi_sse, loop):
     """Redis cuts a subscriber whose buffer is full: when the client reads on, all comes, once."""
     redis.client.hset("sse:limits", mapping={"count": 100000, "age": 86400, "bytes": 100000000})

@@ -66,7 +66,8 @@ class WrongPassword(Trouble):
     def begin(self):
         client = self.redis.client
         client.config_set("requirepass", "another")
-        client.client_kill_filter(_type="pubsub", skipme=True)
+        for type_ in ("pubsub", "normal"):
+            client.client_kill_filter(_type=type_, skipme=True)
 
 
 TROUBLES = {"hangs": Hangs, "away": Away, "loading": Loading, "password": WrongPassword}
