@@ -116,7 +116,7 @@ endif
 .DELETE_ON_ERROR:
 .SECONDARY:
 .SUFFIXES:
-.PHONY: all check check-modules check-unit check-e2e npm-packages soak lint format \
+.PHONY: all check check-modules check-unit check-e2e check-carriers npm-packages soak lint format \
 	fuzz run-fuzzers demo install uninstall clean help FORCE
 
 all: $(PROGRAMS:%=$(OUT)%)
@@ -170,6 +170,19 @@ check-e2e: all bench-programs
 	exec tools/leave-nothing $(PYTHON) -m pytest -rs -n $(E2E_JOBS) --dist load \
 		--durations=10 --durations-min=1 -m "$$TEST_MARK" \
 		$(PYTEST_ARGS) $(E2E)
+
+# The tests of streams once more, where streams share processes.  Tests of other
+# things, and those that set --streams-per-process themselves, have had their turn.
+STREAM_TESTS := auth_request bytes clients eviction half_open listener live log_says_why \
+	plain_exact policy proxies publish_once recorder redis_failures redis_limits \
+	redis_password redis_users resume session session_frameworks slow_clients \
+	take_size traps two_of_a_kind waiting
+
+check-carriers:
+	@FCGI_SSE_STREAMS_PER_PROCESS=50 $(MAKE) --no-print-directory check-e2e \
+		E2E='$(STREAM_TESTS:%=test/e2e/test_%.py)' \
+		TEST_MARK='not soak and not chromium'
+
 SAN_ENV := \
 	ASAN_OPTIONS="$${ASAN_OPTIONS:-detect_stack_use_after_return=1}" \
 	UBSAN_OPTIONS="$${UBSAN_OPTIONS:-print_stacktrace=1}"
@@ -270,6 +283,7 @@ help:
 	@echo 'make check         from nothing: unit tests, then the end-to-end tests'
 	@echo '  check-unit, check-e2e, check-modules: one part, without installing anything'
 	@echo '                   (PYTEST_ARGS="-k word", TEST_MARK="not soak")'
+	@echo '  check-carriers: the tests of streams once more, where streams share processes'
 	@echo 'make SAN=1 ...     the same, with ASan and UBSan, in build/san'
 	@echo 'make soak          the end-to-end tests that take long'
 	@echo 'make bench         fcgi-sse beside others, an hour; bench-quick: a minute (bench/README.md)'

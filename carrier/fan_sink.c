@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "block.h"
 #include "carrier/fan_reset.h"
 #include "carrier/fan_write.h"
@@ -232,6 +233,8 @@ see_grant(struct fan *f, struct carried *c, const struct taken_grant *g)
 		/* the policy is its responder's */
 		fan_send_back(f, c, 200);
 	} else if (c->state == CARRIED_LIVE) {
+		log_debug("a session is over: the stream of %s ends",
+		    c->user[0] != '\0' ? c->user : "nobody named");
 		buf_reset(&f->scratch);
 		block_put_end(&f->scratch, "session");
 		fan_end(f, c, f->scratch.bytes, f->scratch.len);

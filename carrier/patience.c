@@ -47,7 +47,8 @@ patience_mind(struct patience *p, struct fan *f, int64_t now_ms)
 		return;
 	}
 	p->paused_ms = 0;
-	send_slow_back(f, now_ms);
+	if (!most_are || f->waiting_len > WAITING_LEN_MAX)
+		send_slow_back(f, now_ms);
 }
 
 bool

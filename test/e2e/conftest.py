@@ -24,6 +24,14 @@ from firefox import one_firefox  # noqa: E402,F401
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_collection_modifyitems(config, items):
+    """Where streams share a process, tests of what each has for itself are none."""
+    if processes.STREAMS_SHARE:
+        out = [item for item in items if item.get_closest_marker("own_process")]
+        config.hook.pytest_deselected(items=out)
+        items[:] = [item for item in items if item not in out]
+
+
 @pytest.fixture(autouse=True)
 def alarm(request):
     """No test hangs: SIGALRM ends it."""

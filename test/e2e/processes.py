@@ -232,8 +232,9 @@ class Folder:
         assert not left, "processes left behind: %r" % left
 
 
-# The suite can be run with many streams in one process.
+# The suite can be run with many streams in one process (make check-carriers).
 STREAMS_PER_PROCESS = "FCGI_SSE_STREAMS_PER_PROCESS"
+STREAMS_SHARE = os.environ.get(STREAMS_PER_PROCESS, "1") != "1"
 
 
 class Program:
@@ -483,10 +484,37 @@ class FcgiSse(Program):
         return wait_until(lambda: len(self.responders()) == count or None, seconds,
                           lambda: "%d responders, there are %r" % (count, self.responders()))
 
+    def serves(self, pid):
+        """Has this responder a connection that was accepted?  (Such a socket has the name that the listening one
+        was bound to.)  Of one that has a port it is not known."""
+        if self.socket_path is None:
+            return True
+        with open("/proc/net/unix", encoding="utf-8") as table:
+            accepted = {"socket:[%s]" % fields[6] for fields in map(str.split, table)
+                        if len(fields) > 7 and fields[7].startswith(self.socket_path)}
+        try:
+            return any(os.readlink("/proc/%d/fd/%s" % (pid, fd)) in accepted for fd in os.listdir("/proc/%d/fd" % pid))
+        except FileNotFoundError:  # it, or a descriptor, is gone: look again
+            return True
+
+    def streams(self):
+        """How many there are, in processes of their own or not; one that moves may count twice.  A process of its
+        own ends with its stream; where streams share one, a responder waits for another."""
+        if not STREAMS_SHARE:
+            return len(self.responders())
+        return sum(map(self.serves, self.responders())) + self.carried()
+
+    def wait_streams(self, count, seconds=DEADLINE_S):
+        return wait_until(lambda: self.streams() == count or None, seconds,
+                          lambda: "%d streams, there are %d" % (count, self.streams()))
+
     def kill_responders(self, number=signal.SIGKILL):
-        for pid in self.responders():
+        """All that hold a stream, or may come to; returns who they were."""
+        pids = self.responders() + self.carriers()
+        for pid in pids:
             with contextlib.suppress(ProcessLookupError):  # it has just ended by itself
                 os.kill(pid, number)
+        return pids
 
 
 def redis_environment(redis):

@@ -75,7 +75,7 @@ def test_disconnect_and_reconnect(redis, start_fcgi_sse, chromium, serve, run, s
     sse_publish(redis, "all", "seen")
     wait_rows(tab, 1)
     tab.run("toggle.click();")
-    fcgi_sse.wait_responders(0)
+    fcgi_sse.wait_streams(0)
     sse_publish(redis, "all", "missed")
     tab.run("toggle.click();")
     assert wait_rows(tab, 2) == [("resumed", "message", "missed"), ("live", "message", "seen")]
@@ -97,7 +97,7 @@ def test_reconnect_before_the_first_event(redis, fcgi_sse, chromium, serve):
     tab = connected(chromium.open(serve("nginx", fcgi_sse).origin + "/static/index.html"))
     tab.wait("/^[0-9]{16}$/.test(position.textContent)", 3, "position.textContent")
     tab.run("toggle.click();")
-    fcgi_sse.wait_responders(0)
+    fcgi_sse.wait_streams(0)
     sse_publish(redis, "all", "missed")
     tab.run("toggle.click();")
     assert wait_rows(tab, 1) == [("resumed", "message", "missed")]
@@ -188,7 +188,7 @@ def test_keyboard(redis, fcgi_sse, chromium, serve):
     assert tab.js("document.activeElement.id") == "channels"
     press(Keys.CONTROL, "a", Keys.NULL, "news", Keys.ENTER)
     tab.wait("/channels=news/.test(location.search)", show="channels.value")
-    fcgi_sse.wait_responders(1)
+    fcgi_sse.wait_streams(1)
     connected(tab)
     sse_publish(redis, "all", "not picked any more")
     sse_publish(redis, "news", "picked")

@@ -30,7 +30,7 @@ def test_cut_and_resumed(redis, start_fcgi_sse, browser, serve, server):
     """Cut again and again while events are published, the browser has each once and in order."""
     fcgi_sse = start_fcgi_sse(redis, "--retry=50", "--history-count=100000").expect_log(DIED)
     tab = open_stream(browser, serve(server, fcgi_sse), "channels=a,b")
-    fcgi_sse.wait_responders(1)
+    fcgi_sse.wait_streams(1)
     ids, random_ = [], random.Random(7)
     for round_ in range(8):
         for _ in range(random_.randint(1, 3)):
@@ -42,7 +42,7 @@ def test_cut_and_resumed(redis, start_fcgi_sse, browser, serve, server):
         fcgi_sse.kill_responders()
         ids += publish_ids(redis, "a", "while it is away")
         tab.wait("opened > %d" % opened)
-        fcgi_sse.wait_responders(1)
+        fcgi_sse.wait_streams(1)
     log = tab.wait_log(len(ids))
     assert [int(entry["id"]) for entry in log] == ids
     assert tab.js("failed") == 8
@@ -88,7 +88,7 @@ def test_too_far_back(redis, start_fcgi_sse, browser, serve, run, server):
     fcgi_sse = start_fcgi_sse(redis, "--retry=50", "--history-count=3").expect_log(DIED)
     web_server = serve(server, fcgi_sse)
     tab = open_stream(browser, web_server, "channels=all")
-    fcgi_sse.wait_responders(1)
+    fcgi_sse.wait_streams(1)
     web_server.stop()
     for i in range(10):
         publish_ids(redis, "all", str(i))

@@ -54,7 +54,7 @@ def test_leader_closed_in_a_burst(redis, start_fcgi_sse, chromium, serve, site, 
     tabs.wait_messages(1001)
     tabs.check(ids)
     tabs.leader()
-    fcgi_sse.wait_responders(1)
+    fcgi_sse.wait_streams(1)
 
 
 @pytest.mark.parametrize("first", ["after an event", "before any event"])
@@ -74,7 +74,7 @@ def test_close_hands_over(redis, fcgi_sse, chromium, serve, site, first):
         ids += publish_ids(redis, "all", "x")
         tabs.wait_messages(len(ids))
         tabs.check(ids)
-    fcgi_sse.wait_responders(1)
+    fcgi_sse.wait_streams(1)
 
 
 def test_leader_that_is_dead(redis, fcgi_sse, chromium, serve, site):
@@ -362,5 +362,5 @@ record(document.body, %s);
         first = tab.begins_behind and ids.index(tab.begins_behind) + 1
         assert got == ids[first if first else ids.index(got[0]):]
         assert not tab.noted("reset")
-    fcgi_sse.wait_responders(1)
+    fcgi_sse.wait_streams(1)
     print("%d rounds, %d events, %d tabs at the end" % (rounds, len(ids), len(tabs)))

@@ -185,7 +185,7 @@ def test_session_ends(redis, start_fcgi_sse, chromium, serve, site, server):
     log = tab.wait_log(3)
     assert [e["type"] for e in log] == ["open", "message", "end"] and log[2]["data"]["reason"]
     assert tab.js("document.body.sseStream.state") == "closed"
-    fcgi_sse.wait_responders(0)
+    fcgi_sse.wait_streams(0)
     [entry] = chromium.open(web_server.origin + page).wait_log(1)
     assert (entry["type"], entry["data"]) == ("error", {"status": 403, "retry": False})
     assert len(tab.log()) == 3

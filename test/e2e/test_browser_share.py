@@ -19,7 +19,7 @@ def test_eight_tabs(redis, fcgi_sse, chromium, serve, site, server):
     web_server = serve(server, fcgi_sse)
     tabs = Tabs(chromium, site, web_server.origin)
     tabs.open(8)
-    fcgi_sse.wait_responders(1)
+    fcgi_sse.wait_streams(1)
     ids = publish_ids(redis, "--lines", "all", stdin=b"x\n" * 50)
     redis.publish("all", json.dumps(["error", "not listened to"]))
     ids += publish_ids(redis, "all", "y")
@@ -81,7 +81,7 @@ def test_joining(redis, fcgi_sse, chromium, serve, site, server):
             want = list(range(since, 7)) if since else [5, 6] if i == 0 else [6]
             tab.wait("log[log.length - 1].data === 6")
             assert tab.data("message") == want and not tab.noted("error", "reset")
-    fcgi_sse.wait_responders(1)
+    fcgi_sse.wait_streams(1)
     # last= asks for another start, so this is another page; its second tab has the past too
     past = Tabs(chromium, site, origin, query="channels=all&amp;last=2", name="past.html")
     past.open(2)
@@ -89,7 +89,7 @@ def test_joining(redis, fcgi_sse, chromium, serve, site, server):
     ids += publish_ids(redis, "all", "7")
     past.wait_messages(3)
     past.check(ids[-3:])
-    fcgi_sse.wait_responders(2)
+    fcgi_sse.wait_streams(2)
 
 
 @both_servers
@@ -173,7 +173,7 @@ var stream = SSE.connect("/sse/?channels=all&since=60", { share: true, events: [
         assert [(e["type"], e["data"], int(e["id"])) for e in tab.wait_log(3)] == [
             ("message", 1, ids[0]), ("message", 2, ids[1]), ("price", 3, ids[2])]
         assert tab.js("stream.shared") is True
-    fcgi_sse.wait_responders(1)
+    fcgi_sse.wait_streams(1)
     tabs[0].run("stream.close();")
     ids = publish_ids(redis, "all", "4")
     assert tabs[1].wait_log(4)[3]["data"] == tabs[2].wait_log(4)[3]["data"] == 4
@@ -200,7 +200,7 @@ def test_without_storage(redis, fcgi_sse, chromium, serve, site, what):
     for tab in tabs:
         assert [e["type"] for e in tab.wait_log(2)] == ["open", "message"]
         tab.run("document.body.sseStream.close();")
-    fcgi_sse.wait_responders(0)
+    fcgi_sse.wait_streams(0)
 
 
 def test_leader_behind(redis, start_fcgi_sse, chromium, serve, site):
@@ -248,7 +248,7 @@ def test_leader_further_back(redis, start_fcgi_sse, chromium, serve, site, run, 
         tab.wait("log.length && log[log.length - 1].id === '%d'" % last)
         assert [e["reason"] for e in tab.data("reset")] == [reason]
     assert ahead.tabs[0].data("message") == tabs.tabs[0].data("message")[1:]
-    fcgi_sse.wait_responders(1)
+    fcgi_sse.wait_streams(1)
 
 
 def test_emptied_while_catching_up(redis, start_fcgi_sse, chromium, serve, site):
@@ -344,7 +344,7 @@ def test_catching_up_slowly(redis, start_fcgi_sse, chromium, serve, site, asks_a
     ids += publish_ids(redis, "all", "8")
     late.wait_messages(12)
     assert late.tabs[0].data("message") == [1, 2, 3, 4, -4, 5, -5, 6, -6, 7, -7, 8]
-    fcgi_sse.wait_responders(1)
+    fcgi_sse.wait_streams(1)
 
 
 def test_events_without_an_id(redis, start_fcgi_sse, chromium, serve, site):
@@ -408,7 +408,7 @@ def test_another_login(redis, fcgi_sse, chromium, serve, site):
         for tab in tabs.tabs:
             tab.wait("document.body.sseStream.state === 'closed'")
             assert tab.data("message") == [1 if user == "tug" else 2] and tab.data("end") == [{"reason": "session"}]
-        fcgi_sse.wait_responders(0)
+        fcgi_sse.wait_streams(0)
     for tab in old:
         assert tab.data("message") == [1]
 
@@ -418,7 +418,7 @@ def test_where_it_is_not_secure(redis, fcgi_sse, chromium, serve, site):
     web_server = serve("nginx", fcgi_sse)
     tabs = Tabs(chromium, site, "http://insecure.test:%d" % web_server.port)
     tabs.open(2)
-    fcgi_sse.wait_responders(2)
+    fcgi_sse.wait_streams(2)
     sse_publish(redis, "all", "1")
     tabs.wait_messages(1)
     assert tabs.tabs[0].js("window.isSecureContext") is False

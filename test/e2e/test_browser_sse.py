@@ -257,7 +257,7 @@ fragment.appendChild(sibling);
 SSE.scan(fragment);
 window.elsewhere = detached.sseStream && sibling.sseStream;""")
     assert tab.js("same && alone && !!elsewhere")
-    fcgi_sse.wait_responders(4)
+    fcgi_sse.wait_streams(4)
 
 
 # ---- the API, jQuery, the polyfill, htmx
@@ -290,9 +290,9 @@ var stream = SSE.connect("/sse/?channels=all#here", { events: ["price"] })
     assert log == [{"type": "open", "data": "open"},
                    {"type": "foo", "data": {"type": "foo"}, "id": str(id_), "name": "message", "raw": typed("foo")},
                    {"type": "any", "data": typed("foo")}, {"type": "any", "data": "1.10"}]
-    fcgi_sse.wait_responders(1)
+    fcgi_sse.wait_streams(1)
     tab.run("stream.close();")
-    fcgi_sse.wait_responders(0)
+    fcgi_sse.wait_streams(0)
     assert tab.js("stream.state") == "closed"
 
 
@@ -334,7 +334,7 @@ def test_polyfill(redis, start_fcgi_sse, chromium, serve, site, server):
     sse_publish(redis, "--event=error", "all", "2")
     tab.wait_log(3)
     fcgi_sse.kill_responders()
-    fcgi_sse.wait_responders(0)
+    fcgi_sse.wait_streams(0)
     sse_publish(redis, "--event=price", "all", "3")
     tab.wait_log(6)
     assert [e["type"] for e in tab.log()] == ["open", "message", "message", "error", "open", "price"]
@@ -364,9 +364,9 @@ def test_htmx(redis, start_fcgi_sse, chromium, serve, site, server):
     tab.wait("opened === 1")
     redis.publish("all", '["price", "<b>1.10</b>"]')
     tab.wait('price.innerHTML === "<b>1.10</b>"', show="document.body.innerHTML")
-    fcgi_sse.wait_responders(1)
+    fcgi_sse.wait_streams(1)
     fcgi_sse.kill_responders()
-    fcgi_sse.wait_responders(0)
+    fcgi_sse.wait_streams(0)
     for i in range(3):
         sse_publish(redis, "--event=news", "all", "<li>%d</li>" % i)
     tab.wait('news.innerText.split("\\n").join("") === "012"', show="document.body.innerHTML")

@@ -116,6 +116,21 @@ def test_who_reads_again_goes_on(start, loop, publish):
     fcgi_sse.wait_carried(6)
 
 
+def test_all_are_slow_for_a_moment(start, loop, publish):
+    """All stop for longer than one among others may, while not much waits: no stream ends."""
+    fcgi_sse = start("--streams-per-process=50", "--write-timeout=60")
+    streams = opened(loop, fcgi_sse, 4)
+    for stream in streams:
+        loop.stop_reading(stream)
+    publish().wait()
+    loop.stays(lambda: fcgi_sse.carried() == 4, 3)
+    for stream in streams:
+        loop.resume_reading(stream)
+    for stream in streams:
+        stream.wait_data(NUMBER)
+        assert numbers(stream.data) == list(range(NUMBER)) and stream.ended is None
+
+
 @pytest.mark.parametrize("number, seconds", [
     (40, 1), pytest.param(40, 8, marks=pytest.mark.soak), pytest.param(500, 8, marks=pytest.mark.soak)])
 def test_all_are_slow(start, loop, publish, number, seconds):

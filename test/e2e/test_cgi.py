@@ -127,7 +127,7 @@ def test_cgi_fcgi_script(redis, start_fcgi_sse, web, loop):
     ids = publish_ids(redis, "all", "one")
     assert stream.wait_data(2) == ["plain", "one"]
     stream.close()
-    fcgi_sse.wait_responders(0)
+    fcgi_sse.wait_streams(0)
     again = loop.live(where, "all", query={"last": 1})
     again.wait_data(1)
     assert [int(e.id) for e in again.events] == ids

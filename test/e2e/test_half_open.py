@@ -116,10 +116,10 @@ def check_gone(network, loop, fcgi_sse, servers, seconds):
     """Streams that run; their network goes; they end within this time, and one heartbeat."""
     with network.client():
         streams = [loop.live(server, "all") for server in servers for _ in range(3)]
-    fcgi_sse.wait_responders(len(streams))
+    fcgi_sse.wait_streams(len(streams))
     began = time.monotonic()
     network.cut()
-    fcgi_sse.wait_responders(0, seconds)
+    fcgi_sse.wait_streams(0, seconds)
     return time.monotonic() - began
 
 

@@ -189,7 +189,6 @@ def test_live_socket_is_not_stolen(redis, start_fcgi_sse, run, loop):
     """A second parent on the same socket or port ends with a sentence; the first serves on."""
     for fcgi_sse in (start_fcgi_sse(redis), start_fcgi_sse(redis, port=free_port())):
         stream = loop.live(fcgi_sse, "all")
-        before = len(fcgi_sse.children())
         place = "--socket=" + fcgi_sse.address if fcgi_sse.socket_path else "--port=%d" % fcgi_sse.address[1]
         second = run("second", [FCGI_SSE_BIN, place, "--redis=" + redis.url])
         assert second.wait() == EX_UNAVAILABLE
@@ -199,7 +198,7 @@ def test_live_socket_is_not_stolen(redis, start_fcgi_sse, run, loop):
         assert stream.wait_data(1) == ["x"]
         loop.live(fcgi_sse, "all").close()
         fcgi_sse.expect_log(r"peer|request|closed")
-        wait_until(lambda f=fcgi_sse, n=before: len(f.children()) == n)
+        fcgi_sse.wait_streams(1)
 
 
 def test_a_file_is_not_replaced(folder, run):
@@ -300,6 +299,7 @@ def test_recorder_ends_last(redis, start_fcgi_sse, loop):
     loop.wait_for(lambda: all(s.ended for s in streams))
 
 
+@pytest.mark.own_process
 def test_sighup_keeps_streams_and_recorder(redis, start_fcgi_sse, web, loop):
     """SIGHUP: the parent re-executes itself; pid, streams and recorder stay, new ones are served."""
     fcgi_sse = start_fcgi_sse(redis)
@@ -319,10 +319,10 @@ def test_sighup_keeps_streams_and_recorder(redis, start_fcgi_sse, web, loop):
             stream.parser.events.pop()
     assert alive(recorder) and set(children) <= set(fcgi_sse.children())
     assert len(history(redis, "all")) == 9
-    fcgi_sse.wait_responders(2)
+    fcgi_sse.wait_streams(2)
     for stream in streams:
         stream.close()
-    fcgi_sse.wait_responders(0)  # the new image reaps the old one's children
+    fcgi_sse.wait_streams(0)  # the new image reaps the old one's children
     # No zombie stays. One may be there for a moment, after its end and before the parent reaps it.
     wait_until(lambda: children_of(fcgi_sse.pid, zombies=True) == [recorder], what="the last zombie to be reaped")
 
@@ -335,7 +335,7 @@ def test_sighup_counts_the_old_streams(redis, start_fcgi_sse, loop):
     loop.stays(lambda: not streams[0].ended, 0.5)
     assert loop.fetch(fcgi_sse, "all", accept=None).status == 503
     streams[0].close()
-    fcgi_sse.wait_responders(1)
+    fcgi_sse.wait_streams(1)
     # the parent hears of the end a moment later
     wait_until(lambda: loop.open(fcgi_sse, "all").wait_for(lambda s: s.floor or s.ended).floor, what="a free slot")
 
@@ -356,11 +356,11 @@ def test_each_trouble_is_told(redis, start_fcgi_sse, loop):
     resource.prlimit(fcgi_sse.pid, resource.RLIMIT_NOFILE, limits)
     late.wait_for(lambda s: s.ended)
     stream.close()
-    fcgi_sse.wait_responders(0)
+    fcgi_sse.wait_streams(0)
 
     def is_over():
         check_serves(redis, loop, fcgi_sse).close()
-        fcgi_sse.wait_responders(0)
+        fcgi_sse.wait_streams(0)
         return "connections are accepted again" in fcgi_sse.stderr()
 
     wait_until(is_over, what="the end of the trouble")

@@ -209,7 +209,7 @@ def test_options(fcgi_sse, loop):
     assert answer.headers["access-control-allow-origin"] in ("*", "https://example.org")
     assert "GET" in answer.headers["access-control-allow-methods"]
     assert "last-event-id" in answer.headers["access-control-allow-headers"].lower()
-    fcgi_sse.wait_responders(0)
+    fcgi_sse.wait_streams(0)
 
 
 @pytest.mark.parametrize("server", ["direct", "nginx-example", "lighttpd-example"])
@@ -218,10 +218,10 @@ def test_head(fcgi_sse, loop, web, server):
     where = fcgi_sse if server == "direct" else web(server, fcgi_sse)
     answer = loop.open(where, "all", method="HEAD").wait_for(lambda s: s.status)
     assert answer.status == 200 and answer.is_event_stream()
-    loop.wait_for(lambda: not fcgi_sse.responders())
+    fcgi_sse.wait_streams(0)
     assert not answer.raw
     assert loop.open(where, query="channels=a*b", method="HEAD").wait_for(lambda s: s.status).status in (400, 403)
-    loop.wait_for(lambda: not fcgi_sse.responders())
+    fcgi_sse.wait_streams(0)
 
 
 def test_head_is_refused(fcgi_sse, loop):
@@ -300,6 +300,6 @@ def test_max_streams(redis, start_fcgi_sse, loop):
     refused = loop.fetch(fcgi_sse, "all", accept=None)
     assert refused.status == 503 and int(refused.headers["retry-after"]) > 0
     streams[0].close()
-    fcgi_sse.wait_responders(2)
+    fcgi_sse.wait_streams(2)
     loop.live(fcgi_sse, "all")
     streams[1].wait_for(lambda s: not s.ended)

@@ -83,4 +83,4 @@ def test_client_that_left(redis, start_fcgi_sse, loop, chain, outer, inner):
     """A client that left is noticed through two servers, by the heartbeats."""
     fcgi_sse = start_fcgi_sse(redis, "--heartbeat=1")
     loop.live(chain(outer, inner, fcgi_sse), "all").close()
-    fcgi_sse.wait_responders(0)
+    fcgi_sse.wait_streams(0)

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from processes import (DEADLINE_S, SSE_PUBLISH_BIN, alive, free_port, history, publish_ids, redis_environment,
+from processes import (DEADLINE_S, SSE_PUBLISH_BIN, free_port, history, publish_ids, redis_environment,
                        sse_publish, wait_until)
 
 REDIS_GONE = r"[Rr]edis|recorder|connect"
@@ -221,6 +221,7 @@ def test_redis_hangs(redis, fcgi_sse, loop):
     assert stream.ended is None and not stream.resets
 
 
+@pytest.mark.own_process  # a carrier does not wait for one client
 def test_redis_cuts_a_slow_subscriber(redis, fcgi_sse, loop):
     """Redis cuts a subscriber whose buffer is full: when the client reads on, all comes, once."""
     redis.client.hset("sse:limits", mapping={"count": 100000, "age": 86400, "bytes": 100000000})
@@ -252,10 +253,9 @@ def test_client_that_left_is_noticed_without_redis(redis, start_fcgi_sse, loop):
     """A client that leaves while Redis is away is noticed while nothing is written."""
     fcgi_sse = start_fcgi_sse(redis, "--heartbeat=600").expect_log(REDIS_GONE)
     stream = loop.live(fcgi_sse, "a")
-    [responder] = fcgi_sse.responders()
     redis.program.kill()
     stream.close()
-    wait_until(lambda: not alive(responder), what="the responder to end")
+    fcgi_sse.wait_streams(0)
 
 
 def test_no_password_in_the_log(start_redis, start_fcgi_sse, loop):

@@ -70,8 +70,9 @@ def test_password_changes(redis, start_fcgi_sse, folder, loop, first):
     late = loop.live(fcgi_sse, "all", last_event_id="0")
     assert late.wait_data(3) == ["before", "meanwhile", "plain"]
     log = fcgi_sse.stderr()
-    assert len(re.findall(r"an open stream waits", log)) == (first == "redis")
-    assert len(re.findall(r"Redis takes the password again", log)) == (first == "redis")
+    for told in (r"an open stream waits", r"Redis takes the password again"):
+        pids = re.findall(r"\[(\d+)\]: .*" + told, log)
+        assert bool(pids) == (first == "redis") and len(pids) == len(set(pids)), told
     assert len(re.findall(r"recorder: error: .*WRONGPASS.*still trying", log)) <= 2  # one a connection
     assert "second" not in log and "first" not in log.replace("first=", "")
 

@@ -347,7 +347,7 @@ def test_cut_anywhere_in_a_replay(redis, fcgi_sse, loop):
     whole.close()
     for cut_at in range(1, size, 7):
         check_resume_at(loop, fcgi_sse, "a,b", size, cut_at, a[1], a[2:] + b)
-    fcgi_sse.wait_responders(0)
+    fcgi_sse.wait_streams(0)
 
 
 def test_cut_right_after_a_reset(redis, start_fcgi_sse, loop):
@@ -495,6 +495,7 @@ def test_random_cuts_of_plain_publish(redis, run, start_fcgi_sse, folder, loop):
 
 # ---- much at once
 
+@pytest.mark.own_process
 def test_hundred_full_channels_at_once(redis, start_fcgi_sse, loop):
     """100 channels with full histories resumed at once: nothing lost or twice, bounded memory."""
     fcgi_sse = start_fcgi_sse(redis, "--max-channels=128")

@@ -7,7 +7,8 @@ import os
 
 import pytest
 
-from processes import TOP, history, publish_ids, wait_until
+from processes import STREAMS_SHARE, TOP, history, publish_ids, wait_until
+from returning import Returning
 from test_policy import check_refused
 
 LOG = r"session"
@@ -35,6 +36,20 @@ def logout(redis, token=TOKEN, notify=True):
 
 def cookie(value=TOKEN):
     return {"Cookie": "a=b; sid=%s; c=d" % value}
+
+
+class Session(Returning):
+    """A client with that cookie.  Where streams share a process, one whose record has changed is sent back."""
+
+    ids = property(lambda self: [e.id for e in self.events])
+
+    def __init__(self, loop, where, is_live=True):
+        super().__init__(loop, where, None, params=LOCATION, headers=cookie())
+        if is_live:
+            self.wait_live()
+
+    def check_ends(self):
+        assert not self.ends or STREAMS_SHARE and set(self.ends) == {"clean"}, self.describe()
 
 
 @pytest.fixture
@@ -205,13 +220,14 @@ def test_a_change_loses_nothing(redis, start_fcgi_sse, loop):
     """Events that follow a change of the record in the same breath come, once and in order."""
     fcgi_sse = start_fcgi_sse(redis, "--heartbeat=300").expect_log(LOG)
     login(redis, ["all"])
-    stream = loop.live(fcgi_sse, params=LOCATION, headers=cookie())
+    client = Session(loop, fcgi_sse)
     ids = []
     for round_ in range(10):
         login(redis, ["all", "x%d" % round_], notify=True)
         ids += publish_ids(redis, "--lines", "all", stdin=b"a\nb\nc\n")
-    stream.wait_data(30)
-    assert [int(e.id) for e in stream.events] == ids and not stream.resets
+    loop.wait_for(lambda: len(client.data) >= 30, what=client.describe)
+    assert client.ids == ids and not client.resets
+    client.check_ends()
 
 
 def test_a_notice_of_no_change_loses_nothing(redis, start_fcgi_sse, loop):
@@ -244,22 +260,24 @@ def test_a_silent_end_is_noticed(redis, fcgi_sse, loop):
 def test_channels_change(redis, fcgi_sse, loop):
     """Other channels in the record: the stream goes on with them from where it was, without loss or repeat."""
     login(redis, ["a", "all"])
-    stream = loop.live(fcgi_sse, params=LOCATION, headers=cookie())
+    client = Session(loop, fcgi_sse)
     ids = [publish_ids(redis, "all", "one")[0]]
-    stream.wait_data(1)
+    loop.wait_for(lambda: client.data == ["one"])
     ids += publish_ids(redis, "b", "two")  # before the change, after the cursor
     login(redis, ["b", "all"], notify=True)
     ids += publish_ids(redis, "b", "three")
     publish_ids(redis, "a", "not any more")
     ids += publish_ids(redis, "all", "four")
-    stream.wait_for(lambda s: "four" in s.data)
-    assert [e.data for e in stream.events] == ["one", "two", "three", "four"]
-    assert [int(e.id) for e in stream.events] == ids and not stream.resets
+    loop.wait_for(lambda: "four" in client.data, what=client.describe)
+    assert client.data == ["one", "two", "three", "four"]
+    assert client.ids == ids and not client.resets
     login(redis, ["x"], notify=True)
     publish_ids(redis, "x", "five")
-    stream.wait_for(lambda s: "five" in s.data)
+    loop.wait_for(lambda: "five" in client.data, what=client.describe)
+    client.check_ends()
 
 
+@pytest.mark.own_process  # from another it is sent back, and then refused
 def test_a_change_that_is_broken_ends_the_stream(redis, fcgi_sse, loop):
     """A record that becomes unusable is as good as none."""
     login(redis, ["all"])
@@ -271,6 +289,7 @@ def test_a_change_that_is_broken_ends_the_stream(redis, fcgi_sse, loop):
     assert len(lines) == 1 and "error" in lines[0]
 
 
+@pytest.mark.own_process  # likewise
 def test_a_narrowed_stream_loses_its_channel(redis, fcgi_sse, loop):
     """When the record no longer names what the query asked for, the stream ends."""
     login(redis, ["a", "b"])
@@ -279,24 +298,44 @@ def test_a_narrowed_stream_loses_its_channel(redis, fcgi_sse, loop):
     check_ends(stream)
 
 
+@pytest.mark.parametrize("record", ["narrowed", "broken"])
+def test_a_shared_process_sends_back(redis, start_fcgi_sse, loop, record):
+    """Where streams share a process one whose record has changed is sent back; its responder decides."""
+    fcgi_sse = start_fcgi_sse(redis, "--streams-per-process=50", "--heartbeat=300").expect_log(LOG)
+    login(redis, ["a", "b"])
+    stream, other = [loop.live(fcgi_sse, c, params=LOCATION, headers=cookie()) for c in ("a", "b")]
+    fcgi_sse.wait_carried(2)
+    if record == "narrowed":
+        login(redis, ["b"], notify=True)
+    else:
+        redis.client.set(key_of(), "{")
+        redis.client.publish(key_of(), "x")
+    publish_ids(redis, "a,b", "secret")
+    for s in (stream, other):
+        s.wait_end()
+        assert s.ended == "clean" and s.retry_ms <= 200 and not s.events, s.describe()
+    check_refused(loop.fetch(fcgi_sse, "a", params=LOCATION, headers=cookie()), 403)
+
+
 def test_revoked_between_reading_and_subscribing(redis, start_fcgi_sse, loop):
     """A record that changes while streams open: each ends up with the new channels or is refused, none keeps the
     old ones."""
     fcgi_sse = start_fcgi_sse(redis, "--heartbeat=300").expect_log(LOG)
     for round_ in range(15):
         login(redis, ["old"])
-        streams = [loop.open(fcgi_sse, params=LOCATION, headers=cookie()) for _ in range(6)]
+        clients = [Session(loop, fcgi_sse, is_live=False) for _ in range(6)]
         login(redis, ["new"], notify=True)
         publish_ids(redis, "old", "old%d" % round_)
         publish_ids(redis, "new", "new%d" % round_)
-        for stream in streams:
-            stream.wait_for(lambda s: s.floor is not None)
+        for client in clients:
+            client.wait_live()
         publish_ids(redis, "old", "secret")
         publish_ids(redis, "new", "done")
-        for stream in streams:
-            stream.wait_for(lambda s: "done" in s.data)
-            assert "secret" not in stream.data
-            stream.close()
+        for client in clients:
+            loop.wait_for(lambda c=client: "done" in c.data, what=client.describe)
+            assert "secret" not in client.data
+            client.check_ends()
+            client.leave()
 
 
 def test_deleted_between_reading_and_subscribing(redis, start_fcgi_sse, loop):

@@ -87,7 +87,7 @@ def test_they_end_when_nothing_else_happens(redis, start_fcgi_sse, loop):
     fcgi_sse = start_fcgi_sse(redis, "--heartbeat=600", "--record=none", "--write-timeout=1")
     loop.stop_reading(loop.live(fcgi_sse, "a"))
     publish_ids(redis, "a", stdin=b"x" * 1000000)
-    fcgi_sse.wait_responders(0)
+    fcgi_sse.wait_streams(0)
 
 
 def test_one_that_is_always_a_little_behind(redis, start_fcgi_sse, loop):

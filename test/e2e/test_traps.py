@@ -52,7 +52,7 @@ def test_silent_peers_hold_up_nobody(redis, start_fcgi_sse, loop, timeout_s):
         silent.append(conn)
     stays_responsive(loop, fcgi_sse)
     if timeout_s == 1:
-        wait_until(lambda: not fcgi_sse.responders(), what="the silent peers to be dropped")
+        fcgi_sse.wait_streams(0)
         stays_responsive(loop, fcgi_sse)
     for conn in silent:
         conn.close()
@@ -88,7 +88,7 @@ def test_garbage(redis, start_fcgi_sse, loop, what):
             conn.close()
     stays_responsive(loop, fcgi_sse)
     if what != "authorizer":
-        wait_until(lambda: not fcgi_sse.responders(), what="the child to end")
+        fcgi_sse.wait_streams(0)
     assert alive(parent)
 
 
@@ -97,13 +97,12 @@ def test_get_values_overflow(redis, fcgi_sse, loop):
     # the sanitizer, the stack protector and the parent may all say so
     fcgi_sse.expect_log(BROKEN_PEER, ".*")
     stream = loop.live(fcgi_sse, "all")
-    before = set(fcgi_sse.children())
     conn = fcgi.Connection(fcgi_sse.address)
     conn.send(fcgi.record(fcgi.GET_VALUES, fcgi.pairs([("FCGI_MAX_CONNS", "")] * 8), 0), fcgi.begin())
     with contextlib.suppress(OSError):  # the child may have ended already
         conn.send(b"\0")
     conn.close()
-    wait_until(lambda: set(fcgi_sse.children()) == before, what="the child to end")
+    fcgi_sse.wait_streams(1)
     publish_ids(redis, "all", "still here")
     assert stream.wait_data(1) == ["still here"]
     stays_responsive(loop, fcgi_sse)
@@ -115,7 +114,7 @@ def test_http_on_the_fcgi_port_is_named(redis, start_fcgi_sse, loop):
     conn = fcgi.Connection(fcgi_sse.address)
     conn.send(b"GET /sse HTTP/1.1\r\nHost: localhost\r\n\r\n")
     fcgi_sse.wait_log(r"HTTP")
-    wait_until(lambda: not fcgi_sse.responders())
+    fcgi_sse.wait_streams(0)
     conn.close()
     stays_responsive(loop, fcgi_sse)
 
@@ -141,7 +140,7 @@ def test_truncated_params(redis, start_fcgi_sse, how):
     status, body = answered(conn.read_to_end())
     assert status in (403, None), (status, body)
     assert b"retry" not in body
-    fcgi_sse.wait_responders(0)
+    fcgi_sse.wait_streams(0)
     assert re.search(r"error|warn|info", fcgi_sse.stderr())
     conn.close()
 
@@ -172,14 +171,14 @@ def test_abort_record(redis, fcgi_sse, loop):
     """Trap 5: FCGI_ABORT_REQUEST, which no server sends, also ends a stream."""
     stream = loop.live(fcgi_sse, "all")
     stream.sock.sendall(fcgi.record(fcgi.ABORT_REQUEST))
-    fcgi_sse.wait_responders(0)
+    fcgi_sse.wait_streams(0)
 
 
 def test_half_close_is_a_client_that_left(redis, fcgi_sse, loop):
     """Trap 5: a web server that half-closes (lighttpd's tcp-fin-propagate) ends the stream."""
     stream = loop.live(fcgi_sse, "all")
     stream.sock.shutdown(socket.SHUT_WR)
-    fcgi_sse.wait_responders(0)
+    fcgi_sse.wait_streams(0)
 
 
 def test_late_stdin_is_no_abort(redis, fcgi_sse, loop):
@@ -220,7 +219,7 @@ def test_many_at_once(redis, start_fcgi_sse, loop, web):
     loop.wait_for(lambda: all(s.data == ["x"] for s in streams), 30)
     for stream in streams:
         stream.close()
-    fcgi_sse.wait_responders(0)
+    fcgi_sse.wait_streams(0)
 
 
 # ---- 11: a client that does not read
@@ -244,10 +243,9 @@ def test_slow_reader(redis, start_fcgi_sse, loop, web, server):
                               "--history-count=100000").expect_log(r"write|time|client|read|slow")
     where = fcgi_sse if server == "direct" else web(server, fcgi_sse)
     slow = loop.live(where, "all")
-    [slow_pid] = fcgi_sse.responders()
     others = [loop.live(where, "all") for _ in range(3)]
     ids = fill(redis, loop, slow, others=others)
-    wait_until(lambda: not alive(slow_pid), what="the slow client to be dropped")
+    fcgi_sse.wait_streams(3)
     loop.resume_reading(slow)
     slow.wait_end()
     again = loop.live(where, "all", last_event_id=slow.last_id)
@@ -258,6 +256,7 @@ def test_slow_reader(redis, start_fcgi_sse, loop, web, server):
         assert [int(e.id) for e in stream.events] == ids and not stream.ended
 
 
+@pytest.mark.own_process
 @pytest.mark.parametrize("number", ["SIGCONT", "SIGWINCH", "SIGUSR1", "SIGHUP", "SIGCHLD"])
 def test_signal_in_a_blocked_write(redis, start_fcgi_sse, loop, number):
     """Trap 11: a signal while a write blocks tears no record: the stream goes on, or ends and resumes."""
@@ -289,7 +288,7 @@ def test_no_linger(fcgi_sse, loop):
     received = b""
     while fcgi.record(fcgi.END_REQUEST, b"\0" * 8)[:2] not in received:
         received += conn.sock.recv(65536)
-    fcgi_sse.wait_responders(0)
+    fcgi_sse.wait_streams(0)
     conn.close()
 
 
@@ -332,6 +331,7 @@ def test_proxy_header(redis, fcgi_sse, loop):
     assert stream.wait_data(1) == ["x"]
 
 
+@pytest.mark.own_process
 def test_a_killed_responder_hurts_one(redis, fcgi_sse, loop, web):
     """One process a stream: a killed one ends one client, who resumes; the others see nothing."""
     nginx = web("nginx-example", fcgi_sse)
