@@ -83,7 +83,7 @@ put_heartbeat(struct carriage *cr, struct carried *c, int64_t now)
 	c->last_sign_ms = now;
 	buf_reset(b);
 	block_put_heartbeat(b, c->heartbeat_s);
-	fan_put(&cr->fan, c, b->bytes, b->len);
+	fan_put_sign(&cr->fan, c, b->bytes, b->len);
 }
 
 static int64_t
