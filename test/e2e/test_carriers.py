@@ -2,6 +2,8 @@
 """Streams that share a process: each gets what it would get in one of its own."""
 import contextlib
 import fcntl
+import os
+import signal
 import socket
 import struct
 import termios
@@ -9,7 +11,7 @@ import termios
 import pytest
 
 from fcgi import Connection
-from processes import publish_ids, wait_until
+from processes import memory_peak_kb, publish_ids, sse_publish, under_sanitizer, wait_until
 from sse import cgi_variables
 from test_session import LOCATION, cookie, key_of, login
 
@@ -94,3 +96,23 @@ def test_heartbeats_while_a_session_is_in_doubt(redis, start_fcgi_sse, loop):
     # some may have come before
     stream.wait_for(lambda s: len(s.comments) >= 10)
     redis.restart()
+
+
+def test_what_many_have_missed_comes_by_and_by(redis, start_fcgi_sse, loop):
+    """A carrier that was cut off takes 4 MB for each of 200 streams, and does not hold all that at once."""
+    fcgi_sse = start_fcgi_sse(redis, "--streams-per-process=1000")
+    streams = [loop.live(fcgi_sse, "all") for _ in range(200)]
+    fcgi_sse.wait_carried(200)
+    fcgi_sse.wait_responders(0)
+    [carrier] = fcgi_sse.carriers()
+    os.kill(carrier, signal.SIGSTOP)
+    try:
+        redis.client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+        sse_publish(redis, "--lines", "all", stdin=(b"x" * 20000 + b"\n") * 195)
+    finally:
+        os.kill(carrier, signal.SIGCONT)
+    fcgi_sse.wait_log("subscription to Redis was lost")
+    for stream in streams:
+        stream.wait_data(195)
+        assert not stream.resets and not stream.ended
+    assert under_sanitizer(carrier) or memory_peak_kb(carrier) < 300000

@@ -118,11 +118,39 @@ pause_ends_when_they_have_caught_up(void **state)
 	scene_end(&f);
 }
 
+/* Then the next take comes later, but not because of a few. */
+static void
+congestion_is_that_of_most(void **state)
+{
+	static const struct {
+		size_t in_all, behind;
+		bool want;
+	} table[] = {
+		{ 9 * MIB, 3, true },
+		{ 9 * MIB, 2, false },
+		{ 8 * MIB, 4, false },
+		{ 129 * MIB, 1, false },
+	};
+	struct fan f;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ROWS(table); i++) {
+		make(&f, &(struct row){ .all = 4 });
+		f.nblocked = table[i].behind;
+		f.waiting_len = table[i].in_all;
+		assert_int_equal(
+		    f.sink.ops->is_congested(&f.sink), table[i].want);
+		scene_end(&f);
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(who_goes_back),
+		cmocka_unit_test(congestion_is_that_of_most),
 		cmocka_unit_test(pause_ends),
 		cmocka_unit_test(pause_ends_when_they_have_caught_up),
 	};
