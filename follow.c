@@ -169,6 +169,12 @@ follow_wake(struct follower *f)
 		follow_ask(f);
 }
 
+void
+follow_limit_take(struct follower *f, size_t bytes)
+{
+	take_size_limit(&f->size, bytes);
+}
+
 /* Check at a random moment, if that is sooner than the next check. */
 static void
 check_within(struct follower *f, int64_t min_ms, int64_t max_ms)

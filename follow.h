@@ -80,6 +80,10 @@ void follow_work(struct follower *f, bool is_quiet);
 void follow_rest(struct follower *f);
 void follow_wake(struct follower *f);
 
+/* The next take brings so much at most (but a single record, or 128 KiB): what it
+ * brings is for many. */
+void follow_limit_take(struct follower *f, size_t bytes);
+
 /* The recorder of this host may be dead: a check is due soon. */
 void follow_doubt(struct follower *f);
 

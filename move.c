@@ -190,7 +190,9 @@ has_heard_all(struct move *m, const struct move_stream *s)
 		return true;
 	if (f->state != FOLLOW_LIVE)
 		return false;
-	m->pings = f->pong + 1;
+	/* not one that was sent before, and is still to be answered; nor one that
+	 * the stream before this sent on the same connection */
+	m->pings = (m->pings > f->pong ? m->pings : f->pong) + 1;
 	follow_ping(f, m->pings);
 	m->state = MOVE_PINGED;
 	return false;

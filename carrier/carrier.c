@@ -35,6 +35,7 @@
 #define OFFERS_MAX 16	    /* likewise */
 #define GOODBYE_MIN_MS 1000
 #define GOODBYE_MAX_MS 5000
+#define TAKEN_LEN ((size_t)32 << 20)   /* what a take brings, for all */
 #define RECENT_LEN ((size_t)256 << 10) /* kept without guests */
 
 struct carriage {
@@ -83,7 +84,7 @@ put_heartbeat(struct carriage *cr, struct carried *c, int64_t now)
 	c->last_sign_ms = now;
 	buf_reset(b);
 	block_put_heartbeat(b, c->heartbeat_s);
-	fan_put(&cr->fan, c, b->bytes, b->len);
+	fan_put_sign(&cr->fan, c, b->bytes, b->len);
 }
 
 static int64_t
@@ -304,6 +305,7 @@ turn(struct carriage *cr)
 	now = clock_now_ms();
 	if (stop_has_arrived() && !cr->is_stopping)
 		begin_to_stop(cr, now);
+	follow_limit_take(&cr->follower, TAKEN_LEN / (cr->fan.n + 1));
 	work_follower(cr, is_quiet, now);
 	if (guests_work(&cr->guests, now))
 		cr->scan_due_ms = now;

@@ -11,7 +11,8 @@
 #include "carrier/fan_reset.h"
 #include "carrier/fan_write.h"
 
-/* More waits for clients: the next take had better come later. */
+/* More waits for clients, and for most of them: the next take had better come
+ * later.  Where a few are slow the others do not wait for them (patience.h). */
 #define CONGESTED_LEN ((size_t)8 << 20)
 #define BATCH_FULL_LEN ((size_t)256 << 10) /* it is written, then */
 
@@ -200,7 +201,9 @@ position(struct sink *s, uint64_t id)
 static bool
 is_congested(const struct sink *s)
 {
-	return ((const struct fan *)s)->waiting_len > CONGESTED_LEN;
+	const struct fan *f = (const struct fan *)s;
+
+	return f->waiting_len > CONGESTED_LEN && f->nblocked > f->n / 2;
 }
 
 /* --- sessions ----------------------------------------------------------- */

@@ -21,18 +21,21 @@ note_unwritten(struct fan *f, struct carried *c)
 }
 
 void
-fan_put(struct fan *f, struct carried *c, const void *p, size_t len)
+fan_put_sign(struct fan *f, struct carried *c, const void *p, size_t len)
 {
-	int failed;
-
 	if (c->state != CARRIED_LIVE)
 		return;
-	if (c->is_muted)
-		failed = buf_put(&c->held, p, len);
-	else
-		failed = outflow_put(&c->out, &f->batch, p, len);
 	note_unwritten(f, c);
-	if (failed == -1)
+	if (outflow_put(&c->out, &f->batch, p, len) == -1)
+		fan_send_back(f, c, NO_MEMORY_MS);
+}
+
+void
+fan_put(struct fan *f, struct carried *c, const void *p, size_t len)
+{
+	if (!c->is_muted)
+		fan_put_sign(f, c, p, len);
+	else if (c->state == CARRIED_LIVE && buf_put(&c->held, p, len) == -1)
 		fan_send_back(f, c, NO_MEMORY_MS);
 }
 

@@ -14,6 +14,10 @@
 void fan_put(struct fan *f, struct carried *c, const void *p, size_t len);
 void fan_put_shared(struct fan *f, struct carried *c, size_t at, size_t len);
 
+/* A sign of life: it is not held while the grant of the stream's session is in
+ * doubt. */
+void fan_put_sign(struct fan *f, struct carried *c, const void *p, size_t len);
+
 /* The stream's session still has its grant: what was held is put. */
 void fan_unmute(struct fan *f, struct carried *c);
 

@@ -4,20 +4,30 @@
 
 #include "carrier/fan_write.h"
 
-/* So much may wait for one client, unless it has taken nothing for so long, or
- * too much waits in all. */
+/* So much may wait for one client, unless it has taken nothing for so long: */
 #define BEHIND_LEN ((size_t)256 << 10)
 #define BEHIND_MS 2000
+/* less long where so much waits in all (of one large event no socket takes all at
+ * once); and where it is as much as this, at once */
 #define WAITING_LEN_MAX ((size_t)32 << 20)
+#define CROWDED_MS 500
+#define WAITING_LEN_LIMIT (4 * WAITING_LEN_MAX)
 #define PAUSE_MAX_MS 5000 /* Redis would cut the connection by and by */
 #define COME_BACK_MS 5000
+
+static int64_t
+time_for_one_ms(const struct fan *f)
+{
+	if (f->waiting_len > WAITING_LEN_LIMIT)
+		return 0;
+	return f->waiting_len > WAITING_LEN_MAX ? CROWDED_MS : BEHIND_MS;
+}
 
 static bool
 is_slow(const struct fan *f, const struct carried *c, int64_t now_ms)
 {
 	return c->state == CARRIED_LIVE && c->waiting_len > BEHIND_LEN &&
-	       (now_ms >= c->blocked_ms + BEHIND_MS ||
-		   f->waiting_len > WAITING_LEN_MAX);
+	       now_ms >= c->blocked_ms + time_for_one_ms(f);
 }
 
 static void

@@ -149,6 +149,15 @@ take_size_rest(struct take_size *ts)
 		ts->bytes = TAKE_BYTES_MIN;
 }
 
+void
+take_size_limit(struct take_size *ts, size_t bytes)
+{
+	const size_t most = bytes > TAKE_BYTES_MIN ? bytes : TAKE_BYTES_MIN;
+
+	if (ts->bytes > most)
+		ts->bytes = most;
+}
+
 bool
 take_size_cut(struct take_size *ts, int64_t now_ms)
 {

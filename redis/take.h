@@ -116,6 +116,10 @@ void take_size_init(struct take_size *ts);
 /* The client is slow: small ones for a while. */
 void take_size_rest(struct take_size *ts);
 
+/* The answer is for many: ask for so much at most, but TAKE_BYTES_MIN.  To be
+ * called again and again, for it grows. */
+void take_size_limit(struct take_size *ts, size_t bytes);
+
 /* The connection was cut while the answer was awaited.  Returns whether there
  * is less to ask for. */
 bool take_size_cut(struct take_size *ts, int64_t now_ms);

@@ -2,6 +2,8 @@
 """Streams that share a process: each gets what it would get in one of its own."""
 import contextlib
 import fcntl
+import os
+import signal
 import socket
 import struct
 import termios
@@ -9,8 +11,9 @@ import termios
 import pytest
 
 from fcgi import Connection
-from processes import publish_ids, wait_until
+from processes import memory_peak_kb, publish_ids, sse_publish, under_sanitizer, wait_until
 from sse import cgi_variables
+from test_session import LOCATION, cookie, key_of, login
 
 
 @pytest.fixture
@@ -45,11 +48,17 @@ def unread(conn):
     return struct.unpack("i", fcntl.ioctl(conn.sock, termios.FIONREAD, b"\0" * 4))[0]
 
 
+def has_moved(fcgi_sse):
+    """The stream that was opened is in a carrier, and its responder has done with it, and ended."""
+    fcgi_sse.wait_carried(1)
+    fcgi_sse.wait_responders(0)
+
+
 def live_and_full(redis, fcgi_sse):
     """A stream in a carrier whose client has read nothing, and could not take a byte more."""
     conn = Connection(fcgi_sse.address)
     conn.request(cgi_variables("GET", "channels=all", {}, None))
-    fcgi_sse.wait_carried(1)
+    has_moved(fcgi_sse)
     while unread(conn):
         conn.sock.recv(65536)
     size = len(b"id: 1234567890123456\ndata: \n\n") + 20000 + 8
@@ -61,7 +70,7 @@ def live_and_full(redis, fcgi_sse):
 
 def test_last_stream_ends_though_nobody_reads(redis, start_fcgi_sse):
     """Its client takes all, and then not even the end: that is waited for as long as for anything else."""
-    fcgi_sse = start_fcgi_sse(redis, "--streams-per-process=50", "--write-timeout=1", "--max-lifetime=5")
+    fcgi_sse = start_fcgi_sse(redis, "--streams-per-process=50", "--write-timeout=1", "--max-lifetime=10")
     conn = live_and_full(redis, fcgi_sse)
     fcgi_sse.wait_carried(0)
     conn.close()
@@ -74,3 +83,36 @@ def test_write_timeout_does_not_wait_for_a_heartbeat(redis, start_fcgi_sse):
     publish_ids(redis, "all", "y")
     fcgi_sse.wait_carried(0)
     conn.close()
+
+
+def test_heartbeats_while_a_session_is_in_doubt(redis, start_fcgi_sse, loop):
+    """It has spoken, and Redis does not say what its grant is now: no event passes, but a sign of life does."""
+    fcgi_sse = start_fcgi_sse(redis, "--streams-per-process=50", "--heartbeat=1").expect_log(r"Redis")
+    login(redis, ["all"])
+    stream = loop.live(fcgi_sse, params=LOCATION, headers=cookie())
+    has_moved(fcgi_sse)
+    with redis.client.pipeline() as pipe:
+        pipe.publish(key_of(), "0 0 p\n").execute_command("CLIENT", "PAUSE", 120000, "ALL").execute()
+    # some may have come before
+    stream.wait_for(lambda s: len(s.comments) >= 10)
+    redis.restart()
+
+
+def test_what_many_have_missed_comes_by_and_by(redis, start_fcgi_sse, loop):
+    """A carrier that was cut off takes 4 MB for each of 200 streams, and does not hold all that at once."""
+    fcgi_sse = start_fcgi_sse(redis, "--streams-per-process=1000")
+    streams = [loop.live(fcgi_sse, "all") for _ in range(200)]
+    fcgi_sse.wait_carried(200)
+    fcgi_sse.wait_responders(0)
+    [carrier] = fcgi_sse.carriers()
+    os.kill(carrier, signal.SIGSTOP)
+    try:
+        redis.client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+        sse_publish(redis, "--lines", "all", stdin=(b"x" * 20000 + b"\n") * 195)
+    finally:
+        os.kill(carrier, signal.SIGCONT)
+    fcgi_sse.wait_log("subscription to Redis was lost")
+    for stream in streams:
+        stream.wait_data(195)
+        assert not stream.resets and not stream.ended
+    assert under_sanitizer(carrier) or memory_peak_kb(carrier) < 300000

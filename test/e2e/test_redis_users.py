@@ -56,7 +56,9 @@ class Site:
 def users(folder, start_redis, start_fcgi_sse):
     made = Site(folder, start_redis, LINES)
     made.recording = start_fcgi_sse(made.redis, "--redis=" + made.url("fcgi-sse"), "--record=all,news.*")
-    made.streaming = start_fcgi_sse(made.redis, "--redis=" + made.url("streams"), "--record=none")
+    # where streams share a process, that needs more
+    made.streaming = start_fcgi_sse(
+        made.redis, "--redis=" + made.url("streams"), "--record=none", "--streams-per-process=50")
     return made
 
 

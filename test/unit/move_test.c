@@ -429,6 +429,35 @@ stream_moves_when_it_is_quiet_again(void **state)
 }
 
 static void
+older_answer_shows_nothing(void **state)
+{
+	/* of an offer that was given up before it came */
+	struct scene sc;
+	uint64_t first;
+	int64_t now_ms;
+
+	(void)state;
+	begin(&sc);
+	offer_it(&sc);
+	say_ready(&sc, UINT64_MAX, SEEN, EPOCH, 600);
+	assert_false(turn_heard(&sc, NOW_MS + 1));
+	first = sc.move.pings;
+	close(sc.carrier_fd);
+	assert_false(turn_heard(&sc, NOW_MS + 2));
+	now_ms = move_due_ms(&sc.move);
+	assert_false(turn(&sc, now_ms));
+	assert_true(is_offered(&sc));
+	say_ready(&sc, UINT64_MAX, SEEN, EPOCH, 600);
+	assert_false(turn_heard(&sc, now_ms + 1));
+	sc.follower.pong = first;
+	assert_false(turn(&sc, now_ms + 2));
+	sc.follower.pong = sc.move.pings;
+	assert_true(turn(&sc, now_ms + 3));
+	check_move(&sc, SEEN);
+	finish(&sc);
+}
+
+static void
 slow_client_stays(void **state)
 {
 	/* much that the web server has not read yet */
@@ -578,6 +607,7 @@ main(void)
 		cmocka_unit_test(stream_that_saw_all_moves_at_once),
 		cmocka_unit_test(others_hear_all_first),
 		cmocka_unit_test(stream_moves_when_it_is_quiet_again),
+		cmocka_unit_test(older_answer_shows_nothing),
 		cmocka_unit_test(slow_client_stays),
 		cmocka_unit_test(other_stores_are_refused),
 		cmocka_unit_test(carrier_that_closes_is_given_up),

@@ -190,6 +190,30 @@ answers_let_it_grow_slowly(void **state)
 	assert_int_equal(ts.bytes, TAKE_BYTES_MAX);
 }
 
+static void
+limit_holds_for_what_is_large(void **state)
+{
+	static const struct {
+		size_t bytes, limit, want;
+	} table[] = {
+		{ TAKE_BYTES_MAX, TAKE_BYTES_MAX, TAKE_BYTES_MAX },
+		{ TAKE_BYTES_MAX, 1 << 20, 1 << 20 },
+		{ TAKE_BYTES_MAX, 5, TAKE_BYTES_MIN },
+		{ TAKE_BYTES_MIN, 1 << 20, TAKE_BYTES_MIN },
+		{ TAKE_SINGLE, 0, TAKE_SINGLE },
+		{ TAKE_PROBE, 0, TAKE_PROBE },
+	};
+	struct take_size ts;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ROWS(table); i++) {
+		ts = (struct take_size){ .bytes = table[i].bytes };
+		take_size_limit(&ts, table[i].limit);
+		assert_int_equal(ts.bytes, table[i].want);
+	}
+}
+
 /* One record asked for, cut, and Redis asked how large it is. */
 static bool
 probe_after_cut(struct take_size *ts, uint64_t next_bytes, int64_t now_ms)
@@ -244,6 +268,7 @@ main(void)
 		cmocka_unit_test(longest_names_have_room),
 		cmocka_unit_test(cuts_halve_down_to_a_single_record),
 		cmocka_unit_test(answers_let_it_grow_slowly),
+		cmocka_unit_test(limit_holds_for_what_is_large),
 		cmocka_unit_test(cuts_for_seconds_show_an_oversized_record),
 		cmocka_unit_test(no_small_record_is_oversized),
 	};
