@@ -355,8 +355,9 @@ def test_each_has_a_channel_of_its_own(redis, start_fcgi_sse, loop, number):
 
     for disturb in (None, cut_subscriptions, restart_redis):
         if disturb is not None:
+            recording = fcgi_sse.stderr().count("recording *")
             disturb(redis, fcgi_sse)
-            loop.wait_for(lambda: redis.client.pubsub_numpat() > 0 and redis.client.exists("sse:recorder"), 20)
+            loop.wait_for(lambda n=recording: fcgi_sse.stderr().count("recording *") > n, 20)
         for _ in range(3):
             publish_some()
         loop.wait_for(are_there, 60, lambda: "%d events each; %s" % (
