@@ -181,3 +181,16 @@ def recorded(redis, prefix=b"sse:history:"):
                 data = [line[6:] for line in frame.split(b"\n") if line.startswith(b"data: ")]
                 events[int(head.split(b" ")[0])] = b"\n".join(data).decode()
     return found
+
+
+def wait_all(redis, clients, quiet_s=0.3):
+    """Until Redis records no more, and each of them has the last of it.  Returns recorded(redis)."""
+    loop = clients[0].loop
+    while True:
+        ids = recorded(redis)
+        for client in clients:
+            client.wait_last(ids)
+        then = time.monotonic() + quiet_s
+        loop.wait_for(lambda t=then: time.monotonic() > t)
+        if recorded(redis) == ids:
+            return ids

@@ -3,6 +3,7 @@
 move, leave and come back."""
 import os
 import random
+import resource
 import signal
 import subprocess
 import time
@@ -10,8 +11,8 @@ import time
 import pytest
 import redis as redis_py
 
-from processes import SSE_PUBLISH_BIN, redis_environment, wait_until
-from returning import Returning, recorded
+from processes import SSE_PUBLISH_BIN, TOP, publish_ids, redis_environment, wait_until
+from returning import Returning, wait_all
 from test_session import LOCATION, cookie, key_of, login
 from test_slow_clients import publish_to_many
 
@@ -164,12 +165,9 @@ def test_flood(redis, two, flood, loop, count, faults, number, seconds):
     carriers.wait_carried(len(steady))
     restless = Restless(loop, carriers, 8, number)
     run(flood(number, seconds), loop, FAULTS[faults], restless, (redis, carriers))
-    ids = recorded(redis)
     clients = steady + others + restless.clients
-    for client in clients:
-        client.wait_last(ids)
-    ids = recorded(redis)
-    assert min(map(len, ids.values())) > number / 3 * 0.8
+    ids = wait_all(redis, clients)
+    assert min(map(len, ids.values())) > number / 3 * 0.5
     gone = [client.check(ids) for client in clients]
     print("told to be gone: %r; opened %r times" % (gone, [c.opened for c in clients]))
     told = steady if faults == "none" else clients if count > 200 else []
@@ -229,9 +227,9 @@ def test_channels_come_and_go(start_redis, start_fcgi_sse, flood, loop, redis):
             redis.client.publish(key_of(), "0 0 p\n")  # nothing has changed
 
     run(flood(9000, 4), loop, [], disturb, ())
-    ids = recorded(redis)
+    ids = wait_all(redis, steady)
     for client in steady:
-        client.wait_last(ids).check(ids)
+        client.check(ids)
         assert not client.resets and not client.ends, client.describe()
     assert passers.came > 100
     assert {"a", "b", "c"} <= {c.decode()[10:] for c in redis.client.pubsub_channels("sse:event:*")}
@@ -257,9 +255,10 @@ def test_large_ones_in_a_flood(redis, two, flood, loop):
             publish_to_many(redis, channel, "%s:large%d %s" % (channel, large[0], "x" * 70000))
 
     run(flood(6000, 3), loop, [cut_subscriptions], disturb, (redis, carriers))
-    ids = recorded(redis)
-    for client in steady + restless.clients:
-        client.wait_last(ids).check(ids)
+    clients = steady + restless.clients
+    ids = wait_all(redis, clients)
+    for client in clients:
+        client.check(ids)
         assert not client.resets, client.describe()
     assert large[0] > 10 and not any(c.ends for c in steady)
 
@@ -282,11 +281,9 @@ def test_flushed_in_a_flood(redis, two, flood, loop):
         flushed_at.append(int(pipe.execute()[0]))
 
     run(flood(6000, 3), loop, [flush, cut_subscriptions, flush], restless, (redis, carriers))
-    ids = recorded(redis)
-    for client in steady + restless.clients:
-        client.wait_last(ids)
-    ids = recorded(redis)
-    for client in steady + restless.clients:
+    clients = steady + restless.clients
+    ids = wait_all(redis, clients)
+    for client in clients:
         assert {r["reason"] for r in client.resets} <= {"flushed"}, client.describe()
         if not client.ends:
             assert len(client.resets) <= 2 and (client.floor > flushed_at[0] or client.resets), client.describe()
@@ -303,3 +300,70 @@ def test_flushed_in_a_flood(redis, two, flood, loop):
                 # what the second FLUSHALL took, those who were away or behind cannot have
                 assert have == want if end == 1 << 62 else have == want[:len(have)], (
                     len(have), len(want), client.describe())
+
+
+def test_each_is_told_of_its_own(redis, two, loop):
+    """What is trimmed while the subscription is cut is told to who has that channel, and names no other."""
+    carriers, own = two(20)
+    sets = ["a", "b", "a,b", "b,c", "c"]
+    streams = [[loop.live(where, s) for s in sets] for where in (carriers, own)]
+    carriers.wait_carried(len(sets))
+    # a cut, and more than the history keeps before anybody can come back
+    pipe = redis.client.pipeline(transaction=True)
+    pipe.execute_command("CLIENT", "KILL", "TYPE", "pubsub", "SKIPME", "yes")
+    with open(TOP + "/lua/publish.lua") as f:
+        text = f.read()
+    for i in range(60):
+        keys = ["sse:clock", "sse:epoch", "sse:limits", "sse:recorder", "sse:history:b", "sse:meta:b"]
+        pipe.eval(text, len(keys), *keys, "sse:event:", "p", "", "", "data: b:%d\n\n" % i, "b")
+    pipe.execute()
+    ends = {c: publish_ids(redis, c, c + ":end")[0] for c in "abc"}
+    for channels, *both in zip(sets, *streams):
+        for stream in both:
+            last = max(ends[c] for c in channels.split(","))
+            stream.wait_for(lambda s, n=last: s.last_id == str(n))
+            assert [(r["reason"], r["channels"]) for r in stream.resets] == (
+                [("trimmed", ["b"])] if "b" in channels else []), stream.describe()
+        assert both[0].data == both[1].data
+
+
+@pytest.mark.seconds(300)
+@pytest.mark.parametrize("number", [150, pytest.param(1500, marks=pytest.mark.soak)])
+def test_each_has_a_channel_of_its_own(redis, start_fcgi_sse, loop, number):
+    """As many channels as streams, and one for all, through cuts and a restart of Redis."""
+    resource.setrlimit(resource.RLIMIT_NOFILE, (8192, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+    fcgi_sse = start_fcgi_sse(redis, "--streams-per-process=2000", "--max-streams=4000", "--heartbeat=1",
+                              "--history-count=100000").expect_log(LOG)
+    streams = []
+    for i in range(number):
+        streams.append(loop.open(fcgi_sse, "own%d,all" % i))
+        if i % 50 == 49:
+            loop.wait_for(lambda: all(s.floor is not None for s in streams[-50:]))
+    loop.wait_for(lambda: fcgi_sse.carried() == number, 60, lambda: "%d carried" % fcgi_sse.carried())
+    sent = [0]
+
+    def publish_some():
+        pipe = redis.client.pipeline(transaction=False)
+        for i in range(number):
+            pipe.publish("own%d" % i, "own%d:%d" % (i, sent[0]))
+        pipe.publish("all", "all:%d" % sent[0])
+        pipe.execute()
+        sent[0] += 1
+
+    def are_there():
+        return all(len(s.all_events) >= 2 * sent[0] for s in streams)
+
+    for disturb in (None, cut_subscriptions, restart_redis):
+        if disturb is not None:
+            recording = fcgi_sse.stderr().count("recording *")
+            disturb(redis, fcgi_sse)
+            loop.wait_for(lambda n=recording: fcgi_sse.stderr().count("recording *") > n, 20)
+        for _ in range(3):
+            publish_some()
+        loop.wait_for(are_there, 60, lambda: "%d events each; %s" % (
+            2 * sent[0], [s.describe() for s in streams if len(s.all_events) < 2 * sent[0]][:1]))
+    for i, stream in enumerate(streams):
+        assert [d for d in stream.data if d[0] == "o"] == ["own%d:%d" % (i, k) for k in range(sent[0])]
+        assert [d for d in stream.data if d[0] == "a"] == ["all:%d" % k for k in range(sent[0])]
+        assert not stream.ended and not stream.resets
+    assert fcgi_sse.carried() == number

@@ -119,7 +119,7 @@ def test_who_reads_again_goes_on(start, loop, publish):
 def test_all_are_slow_for_a_moment(start, loop, publish):
     """All stop for longer than one among others may, while not much waits: no stream ends."""
     fcgi_sse = start("--streams-per-process=50", "--write-timeout=60")
-    streams = opened(loop, fcgi_sse, 4)
+    streams = [client.stream for client in opened(loop, fcgi_sse, 4)]
     for stream in streams:
         loop.stop_reading(stream)
     publish().wait()
@@ -136,10 +136,7 @@ def test_all_are_slow_for_a_moment(start, loop, publish):
 def test_all_are_slow(start, loop, publish, number, seconds):
     """All stop at once: no storm of processes; and when they read again nothing is lost."""
     fcgi_sse = start("--streams-per-process=1000", "--write-timeout=60")
-    clients = [Returning(loop, fcgi_sse, "a") for _ in range(number)]
-    for client in clients:
-        client.wait_live()
-    fcgi_sse.wait_carried(number)
+    clients = opened(loop, fcgi_sse, number)
     [carrier] = fcgi_sse.carriers()
     for client in clients:
         loop.stop_reading(client.stream)
