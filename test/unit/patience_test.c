@@ -28,7 +28,7 @@ static const struct row rows[] = {
 	{ "most", MIB, 33 * MIB, 3, 4, 0, false, true },
 	{ "most, for long", MIB, 33 * MIB, 3, 4, 4000, false, true },
 	{ "most, not so much", MIB, 31 * MIB, 3, 4, 1999, false, false },
-	{ "most, not so much, for long", MIB, 31 * MIB, 3, 4, 2000, true,
+	{ "most, not so much, for long", MIB, 31 * MIB, 3, 4, 20000, false,
 	    false },
 };
 
