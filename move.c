@@ -203,16 +203,17 @@ move(struct move *m, const struct move_stream *s, int64_t now_ms)
 {
 	const uint64_t seen = s->follower->delivery.progress.seen_clock;
 	struct offer_move move = { .floor = seen,
+		.heard = seen,
 		.cursor = s->out->cursor,
 		.last_sign_ms = s->out->last_sign_ms };
 
 	if (!has_heard_all(m, s) || !is_quiet(s) ||
 	    client_unread_len(s->cl) > UNREAD_LEN_MAX)
 		return false;
+	/* the floor is not raised: if a replica is behind that of the carrier,
+	 * what is between them is still to come */
 	if (m->state == MOVE_PINGED && m->ready.clock > seen)
-		move.floor = m->ready.clock;
-	if (move.floor < move.cursor)
-		move.floor = move.cursor;
+		move.heard = m->ready.clock;
 	if (fdpass_send(m->fd, &move, sizeof(move), client_fd(s->cl)) == -1) {
 		give_up(m, now_ms);
 		return false;

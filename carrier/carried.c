@@ -73,6 +73,7 @@ carried_move_in(struct carried *c, int fd, const struct offer_move *m)
 	c->fd = c->out.fd = fd;
 	c->state = CARRIED_LIVE;
 	c->floor = m->floor;
+	c->heard = m->heard;
 	c->cursor = m->cursor;
 	c->seen = m->floor;
 	c->last_sign_ms = m->last_sign_ms;

@@ -46,6 +46,7 @@ struct carried {
 
 	/* of one that lives */
 	uint64_t floor;	 /* records at or below are not for it */
+	uint64_t heard;	 /* its responder had all at or below, when it moved */
 	uint64_t cursor; /* the id that the client remembers */
 	uint64_t seen;	 /* the store had come to here, when it was looked at */
 	bool owes_position;

@@ -243,9 +243,9 @@ fan_can_catch_up(const struct fan *f, const struct carried *c)
 	size_t i;
 
 	for (i = 0; i < c->nchannels; i++)
-		if (f->audiences[c->channels[i]].hole > c->floor)
+		if (f->audiences[c->channels[i]].hole > c->heard)
 			return false;
-	return c->floor >= recent_floor(&f->recent);
+	return c->heard >= recent_floor(&f->recent);
 }
 
 static bool

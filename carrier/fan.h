@@ -78,7 +78,7 @@ void fan_pinged(struct fan *f, uint64_t ping);
  * now on. */
 uint64_t fan_covered(const struct fan *f, const struct carried *c);
 
-/* It says that it has all records at or below its floor: have we all others? */
+/* Its responder has heard all records at or below c->heard: have we all others? */
 bool fan_can_catch_up(const struct fan *f, const struct carried *c);
 
 /* Nobody reads it any more, or its end was written. */

@@ -62,7 +62,9 @@ struct offer_ready {
 };
 
 struct offer_move {
-	uint64_t floor;	      /* what is at or below has been */
+	uint64_t floor;	      /* the newest id that it has seen */
+	uint64_t heard;	      /* all at or below has been heard: as far as the
+			       * floor, or the clock of "ready" */
 	uint64_t cursor;      /* the id that the client remembers */
 	int64_t last_sign_ms; /* of life (clock_now_ms) */
 };

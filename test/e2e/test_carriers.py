@@ -112,7 +112,9 @@ def test_what_many_have_missed_comes_by_and_by(redis, start_fcgi_sse, loop):
     finally:
         os.kill(carrier, signal.SIGCONT)
     fcgi_sse.wait_log("subscription to Redis was lost")
+    # on a machine that has much else to do a client may be too slow, and is sent back
     for stream in streams:
-        stream.wait_data(195)
-        assert not stream.resets and not stream.ended
+        stream.wait_for(lambda s: s.ended or len(s.data) >= 195)
+        assert not stream.resets
+    assert sum(not stream.ended for stream in streams) > 100
     assert under_sanitizer(carrier) or memory_peak_kb(carrier) < 300000

@@ -34,7 +34,7 @@ add(struct fan *f, const char *channel, const char *key, int *fd)
 		.user = "",
 		.nchannels = 1 },
 		     parsed;
-	const struct offer_move m = { 0, 0, 0 };
+	const struct offer_move m = { .floor = 0 };
 	struct epoll_event ev = { .events = EPOLLIN | EPOLLRDHUP };
 	struct carried *c;
 	struct buf b;

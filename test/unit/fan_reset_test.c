@@ -25,7 +25,9 @@ add_stream(struct fixture *f, int *fd)
 {
 	struct offer o = { .key = "", .grant = "", .user = "", .nchannels = 1 },
 		     parsed;
-	const struct offer_move m = { .floor = KNOWN, .cursor = KNOWN };
+	const struct offer_move m = {
+		.floor = KNOWN, .heard = KNOWN, .cursor = KNOWN
+	};
 	struct carried *c;
 	struct buf b;
 	int pair[2];

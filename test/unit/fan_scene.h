@@ -116,7 +116,9 @@ add_guest(struct fan *f, const struct known *channels, size_t n,
 static inline void
 move_in(struct fan *f, struct carried *c, uint64_t floor, uint64_t cursor)
 {
-	const struct offer_move m = { .floor = floor, .cursor = cursor };
+	const struct offer_move m = {
+		.floor = floor, .heard = floor, .cursor = cursor
+	};
 
 	carried_move_in(c, new_socket(), &m);
 	f->nguests--;

@@ -186,9 +186,9 @@ hole_concerns_who_wants_it(void **state)
 	check_stream(&f, late, "");
 	check_stream(&f, c, "");
 	assert_false(guest->is_spoiled);
-	guest->floor = 29;
+	guest->heard = 29;
 	assert_false(fan_can_catch_up(&f, guest));
-	guest->floor = 30;
+	guest->heard = 30;
 	assert_true(fan_can_catch_up(&f, guest));
 
 	/* one record that Redis does not let through */
@@ -197,7 +197,7 @@ hole_concerns_who_wants_it(void **state)
 	check_stream(&f, b, RESET("\"b\"", "oversized", 40));
 	check_stream(&f, a, "");
 	assert_false(fan_can_catch_up(&f, guest));
-	guest->floor = 40;
+	guest->heard = 40;
 	assert_true(fan_can_catch_up(&f, guest));
 	scene_end(&f);
 }

@@ -79,7 +79,7 @@ tear_down(struct fixture *f)
 static int
 send_move(struct fixture *f)
 {
-	const struct offer_move m = { 0, 0, 0 };
+	const struct offer_move m = { .floor = 0 };
 
 	return fdpass_send(f->responder_fd, &m, sizeof(m), f->client_fd);
 }

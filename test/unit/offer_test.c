@@ -256,7 +256,7 @@ static void
 answers_have_one_length(void **state)
 {
 	const struct offer_ready ready = { 1, 2, 3, 4 };
-	const struct offer_move move = { 5, 6, 7 };
+	const struct offer_move move = { 5, 6, 7, 8 };
 	struct offer_ready got_ready;
 	struct offer_move got_move;
 	char bytes[sizeof(ready) + 1] = "";
