@@ -151,7 +151,7 @@ class Restless:
 
 
 @pytest.mark.parametrize("count, faults, number, seconds", [
-    (200, "none", 10000, 0), (200, "all", 10000, 4), (100000, "all", 6000, 4),
+    (200, "none", 10000, 0), (200, "all", 10000, 3), (100000, "all", 6000, 3),
     *(pytest.param(count, faults, 10000, 5, marks=pytest.mark.soak)
       for count in (200, 100000) for faults in ("recorder", "subscriptions", "redis"))])
 def test_flood(redis, two, flood, loop, count, faults, number, seconds):
@@ -226,7 +226,7 @@ def test_channels_come_and_go(start_redis, start_fcgi_sse, flood, loop, redis):
         if next(said) % 20 == 0:
             redis.client.publish(key_of(), "0 0 p\n")  # nothing has changed
 
-    run(flood(9000, 4), loop, [], disturb, ())
+    run(flood(6000, 3), loop, [], disturb, ())
     ids = wait_all(redis, steady)
     for client in steady:
         client.check(ids)

@@ -254,7 +254,7 @@ def test_store_is_lost(redis, start, start_fcgi_sse, loop, what):
     for stream in streams + own:
         stream.wait_data(3)
     LOSSES[what](redis)
-    time_to_check = time.monotonic() + 1.6
+    time_to_check = time.monotonic() + 1.4
     loop.wait_for(lambda: time.monotonic() > time_to_check)
     check_as_own(redis, streams, own)
     # and one that moves in afterwards, with an old id
