@@ -28,6 +28,7 @@ class Plan:
     saturate_s = 0.6
     bytes_ = (100, 4096)
     memory_sizes = (100, 1000, 3000, 10000)
+    minute_sizes = (10000,)
     settle_s = 1.0
     rest_s = 4.0  # before memory is looked at: what served to open them has ended
     idle_at, idle_s = 3000, 15.0  # all that is due once is due in that time
@@ -189,6 +190,14 @@ def publish_lines(session, plan):
         yield from faults(said)
 
 
+def minute(session, plan, sizes):
+    """10,000 streams, each of which gets each event of a minute at 5 a second."""
+    for n in sizes:
+        session.command("open", n, AT_A_TIME)
+        session.command("idle", plan.settle_s)
+        yield from events_at(session, "minute", n, 60.0, 5)
+
+
 # the kind of visit: what it does, and which of the plan's sizes it goes through
 KINDS = {
     "latency": (latency, "sizes"),
@@ -196,7 +205,9 @@ KINDS = {
     "memory": (memory, "memory_sizes"),
     "resume": (resume, None),
     "publish": (publish, None),
+    "minute": (minute, "minute_sizes"),
 }
+ONLY_IF_ASKED = ("minute",)
 
 
 def sizes_for(kind, plan, candidate):

@@ -264,7 +264,7 @@ work_follower(struct carriage *cr, bool is_quiet, int64_t now)
 		cr->fan.needs_take = false;
 		follow_work(f, false);
 	} else if (f->state == FOLLOW_LIVE && now >= f->due_ms &&
-		   cr->fan.nguests == 0 && fan_has_unused(&cr->fan) &&
+		   fan_has_unused(&cr->fan) &&
 		   (is_kept = fan_forget_unused(&cr->fan)) != NULL) {
 		follow_keep(f, is_kept);
 		free(is_kept);
