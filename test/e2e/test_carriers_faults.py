@@ -21,13 +21,17 @@ def redis(start_redis):
 
 
 class Trickle:
-    """Numbered plain events, some a step."""
+    """Numbered plain events, a few hundred a second."""
 
     def __init__(self, redis, loop, channels="ab"):
         self.redis, self.loop, self.channels = redis, loop, channels
         self.number = 0
+        self.due = 0
 
     def __call__(self):
+        if time.monotonic() < self.due:
+            return
+        self.due = time.monotonic() + 0.005
         for channel in self.channels:
             self.redis.client.publish(channel, "%s:%d" % (channel, self.number))
         self.number += 1
