@@ -272,8 +272,15 @@ def test_stream_in_a_responder_that_has_served(redis, start_fcgi_sse, loop):
     pid = one_that_waits(loop, fcgi_sse)
     assert loop.fetch(fcgi_sse, ["c%d" % i for i in range(65)]).status in (400, 413, 414)
     assert one_that_waits(loop, fcgi_sse) == pid
-    stream = loop.live(fcgi_sse, "all")
-    assert fcgi_sse.responders() == [pid]
+
+    def live_there():
+        stream = loop.live(fcgi_sse, "all")
+        if serves(fcgi_sse, pid):
+            return stream
+        stream.close()  # it did not wait yet
+        return None
+
+    stream = wait_until(live_there)
     ids = publish_ids(redis, "all", "x") + publish_ids(redis, "all", "y")
     assert stream.wait_data(2) == ["x", "y"]
     again = loop.live(fcgi_sse, "all", last_event_id=ids[0])

@@ -11,7 +11,7 @@ import subprocess
 import pytest
 import redis as redis_py
 
-from processes import SSE_PUBLISH_BIN, STREAMS_SHARE, TOP, clock, free_port, history, publish_ids, wait_until
+from processes import SSE_PUBLISH_BIN, TOP, clock, free_port, history, publish_ids, wait_until
 
 COOKIE = "0123456789abcdef"
 SESSION = {"SSE_SESSION_COOKIE": "id", "HTTP_COOKIE": "id=" + COOKIE}
@@ -21,7 +21,6 @@ with open(os.path.join(TOP, "README.md"), encoding="utf-8") as file:
     README = file.read()
 [LINES] = re.findall(r"<!-- run: redis-users -->\n```text\n(.*?)^```$", README, re.S | re.M)
 [OF_APPLICATION] = re.findall(r"records of sessions needs `(.*?)`", README)
-[OF_CARRIERS] = re.findall(r"With `--streams-per-process` above 1 `streams` needs `(.*?)`", README)
 RIGHTS = {}
 for line in LINES.splitlines():
     _, name, *words = line.split()
@@ -31,9 +30,7 @@ for line in LINES.splitlines():
 class Site:
     """Redis with these users, one fcgi-sse that records and one that does not."""
 
-    def __init__(self, folder, start_redis, lines, streams_share=STREAMS_SHARE):
-        if streams_share:
-            lines = re.sub(r"(?m)^(user streams .*)", r"\1 " + OF_CARRIERS, lines)
+    def __init__(self, folder, start_redis, lines):
         self.port = free_port()
         self.redis = start_redis(port=self.port, extra=["--aclfile", folder.write("users.acl", lines)])
 
@@ -112,20 +109,6 @@ def test_all_channels_of_another_database(folder, start_redis, start_fcgi_sse, l
     for stream in streams:
         assert stream.wait_data(2) == ["one", "two"] and stream.events[1].id
     assert users.denials() == []
-
-
-def test_streams_that_share_a_process(folder, start_redis, start_fcgi_sse, loop):
-    """One right more, which README names, and streams move."""
-    users = Site(folder, start_redis, LINES, True)
-    fcgi_sse = start_fcgi_sse(users.redis, "--redis=" + users.url("fcgi-sse"), "--record=all,news.*")
-    streaming = start_fcgi_sse(users.redis, "--redis=" + users.url("streams"), "--record=none", "--streams-per-process=2")
-    fcgi_sse.ready(lambda: users.redis.client.exists("sse:recorder"))
-    stream = loop.live(streaming, "all")
-    streaming.wait_carried(1)
-    other = loop.live(streaming, "news.x")
-    streaming.wait_carried(2)
-    users.publish("all,news.x", "one")
-    assert stream.wait_data(1) == other.wait_data(1) == ["one"] and users.denials() == []
 
 
 def use_streams(loop, users, where):

@@ -304,7 +304,8 @@ def test_a_shared_process_sends_back(redis, start_fcgi_sse, loop, record):
     fcgi_sse = start_fcgi_sse(redis, "--streams-per-process=50", "--heartbeat=300").expect_log(LOG)
     login(redis, ["a", "b"])
     stream, other = [loop.live(fcgi_sse, c, params=LOCATION, headers=cookie()) for c in ("a", "b")]
-    fcgi_sse.wait_carried(2)
+    # in there, and not on their way in
+    wait_until(lambda: fcgi_sse.carried() == 2 and not any(map(fcgi_sse.serves, fcgi_sse.responders())))
     if record == "narrowed":
         login(redis, ["b"], notify=True)
     else:
