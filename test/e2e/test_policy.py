@@ -2,7 +2,7 @@
 """Who may read what, and what an impossible request is told."""
 import pytest
 
-from processes import publish_ids, quote
+from processes import publish_ids, quote, wait_until
 
 # what the log says when it refuses a request
 REFUSED = r"SSE_|REMOTE_USER|channel|request|param|query|method|role|cursor|Last-Event-ID"
@@ -301,5 +301,6 @@ def test_max_streams(redis, start_fcgi_sse, loop):
     assert refused.status == 503 and int(refused.headers["retry-after"]) > 0
     streams[0].close()
     fcgi_sse.wait_streams(2)
-    loop.live(fcgi_sse, "all")
+    # the parent hears of the end a moment later
+    wait_until(lambda: loop.open(fcgi_sse, "all").wait_for(lambda s: s.floor or s.ended).floor, what="a free slot")
     streams[1].wait_for(lambda s: not s.ended)

@@ -46,7 +46,8 @@ def test_they_cost_redis_nothing(redis, start_fcgi_sse, loop, publish):
         stream.wait_for(lambda s: len(s.events) >= NUMBER)
     wait_until(lambda: redis.channel_subscribers("sse:event:a") == 2, what="the slow ones to leave the channel")
     wait_until(lambda: buffered(redis) == 0, what="Redis to keep nothing")
-    assert most < 10 * (1 << 20), "Redis kept %d bytes" % most
+    if not any(map(under_sanitizer, fcgi_sse.responders())):  # those are slow themselves
+        assert most < 10 * (1 << 20), "Redis kept %d bytes" % most
     for pid in fcgi_sse.responders():
         if not under_sanitizer(pid):
             assert memory_peak_kb(pid) < 32 << 10
