@@ -326,8 +326,10 @@ plain_hear_relay(struct plain *p, size_t channel, const struct relay *r)
 	/* what was before the first that a newcomer gets is not its */
 	if (p->is_newcomer && !of->has_begun)
 		begin_range(p, of, r->base, 1);
-	else if (last == NULL || last->base != r->base ||
-		 r->place != last->last + 1)
+	/* those before, that were missed, come as records: so does this one */
+	else if (r->place > (last != NULL ? last->last : 0) + 1)
+		return false;
+	else if (last == NULL || last->base != r->base)
 		begin_range(p, of, r->base, r->place);
 	of->ranges[of->n - 1].last = r->place;
 	of->has_begun = true;

@@ -118,7 +118,8 @@ bool plain_next_relay(
 void plain_drop_relays(struct plain *p);
 
 /* A message that the recorder passes on: note its place.  Returns whether it is
- * new. */
+ * to be passed on: it is new, and none before it was missed, which would come
+ * after it then, as a record. */
 bool plain_hear_relay(struct plain *p, size_t channel, const struct relay *r);
 
 /* The connection was cut: from here on what does not come was missed. */

@@ -193,6 +193,7 @@ def check_burst(streams, plain, recorded):
         assert ids == sorted(set(ids))
 
 
+@pytest.mark.own_process  # a client that is slow on a busy machine may be sent back, and these do not come back
 @pytest.mark.parametrize("where", ["direct", "nginx-example"], indirect=True)
 def test_burst_to_fifty_subscribers(redis, run, folder, loop, where):
     """50 subscribers, 10,000 events as fast as Redis takes them, half by plain PUBLISH: once, in order."""

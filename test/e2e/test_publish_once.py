@@ -250,13 +250,13 @@ def test_stands_still(keep_all, lines):
 def test_refused_now_and_then(keep_all, lines):
     """Redis is out of memory now and then: the lines behind one that is refused wait for it."""
     redis = keep_all()
-    program = lines(redis, n=20000)
+    program = lines(redis, n=60000)
     for i in range(6):
         wait_until(lambda n=i: count(redis) > 2000 * n)
         redis.client.config_set("maxmemory", "1")
         wait_until(lambda n=i: program.stderr().count("waiting for Redis: OOM") == n + 1)
         redis.client.config_set("maxmemory", "0")
-    check_all(redis, program, 20000)
+    check_all(redis, program, 60000)
 
 
 def test_script_forgotten(keep_all, lines):
