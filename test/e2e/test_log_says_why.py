@@ -16,6 +16,7 @@ FULL = "ERR max number of clients reached"
 DENIED = "DENIED Redis is running in protected mode because protected mode is enabled and no password is set"
 
 
+@pytest.mark.own_process  # a responder that has served may have the one connection that Redis allows
 def test_no_clients_any_more(redis, start_fcgi_sse, loop, stack):
     """Redis has as many clients as it takes: stream, recorder and sse-publish say so in its words; an open stream
     waits and goes on."""

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 """The parent with --streams-per-process above 1: carriers are there when
 streams come, and responders serve one connection after another."""
+import contextlib
 import os
 import signal
 import struct
