@@ -173,10 +173,8 @@ check-e2e: all bench-programs
 
 # The tests of streams once more, where streams share processes.  Tests of other
 # things, and those that set --streams-per-process themselves, have had their turn.
-STREAM_TESTS := auth_request bytes clients eviction half_open listener live log_says_why \
-	plain_exact policy proxies publish_once recorder redis_failures redis_limits \
-	redis_password redis_users resume session session_frameworks slow_clients \
-	take_size traps two_of_a_kind waiting
+STREAM_TESTS := auth_request bytes eviction live plain_exact policy recorder redis_failures \
+	redis_users resume session session_frameworks slow_clients traps waiting
 
 check-carriers:
 	@FCGI_SSE_STREAMS_PER_PROCESS=50 $(MAKE) --no-print-directory check-e2e \
