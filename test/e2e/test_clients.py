@@ -139,7 +139,7 @@ def test_cut_and_back(redis, start_fcgi_sse, web, run, library, server):
         # between the two ways of publishing there is no order
         assert sorted(client.data()) == sorted(want)
         want = client.data()
-        client.wait(lambda: client.opened() >= round_ + 2, "it to be back")
+        client.wait(lambda: client.opened() == round_ + 2, "it to be back")
         wait_until(lambda: redis.channel_subscribers("sse:event:a") == 1)
     assert {e["event"] for e in client.events()} == {"news", "message"}
 
